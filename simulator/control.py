@@ -1,0 +1,53 @@
+"""The simulator's own address, `/simulator`: what exists, what happened, and rules that break things."""
+
+from dataclasses import asdict
+
+from aiohttp import web
+
+from simulator.cloud import Cloud
+from simulator.faults import Fault
+from simulator.windows.guest import DEFECTS
+
+
+class Control:
+    """Answers under `/simulator`; needs no token, for it exists in no real cloud.
+
+    - `GET /simulator/ledger`: every mutating request in order, with its outcome.
+    - `GET /simulator/inventory`: the resources, directory objects and guests that exist.
+    - `POST /simulator/faults`: put a `Fault` in force.
+    - `POST /simulator/defects` `{"defect": ..., "guests": n}`: the next n machines are born with it.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer one request."""
+        match request.method, request["path"].rstrip("/"):
+            case "GET", "/simulator/ledger":
+                return web.json_response(self._cloud.ledger.as_json())
+            case "GET", "/simulator/inventory":
+                return web.json_response(self.inventory())
+            case "POST", "/simulator/faults":
+                try:
+                    self._cloud.faults.add(Fault(**await request.json()))
+                except (TypeError, ValueError) as error:
+                    return web.json_response({"error": f"fault: {error}"}, status=400)
+                return web.json_response({}, status=201)
+            case "POST", "/simulator/defects":
+                body = await request.json()
+                defect, guests = body.get("defect"), body.get("guests", 1)
+                if defect not in DEFECTS or not isinstance(guests, int):
+                    return web.json_response({"error": f"defect: one of {', '.join(sorted(DEFECTS))}"}, status=400)
+                self._cloud.defects[defect] = guests
+                return web.json_response({}, status=201)
+            case _:
+                return web.json_response({"error": "no such address of the simulator"}, status=404)
+
+    def inventory(self) -> dict[str, object]:
+        """Return what exists: ARM ids by type, directory objects by kind, guests by ARM id."""
+        return {
+            "resources": self._cloud.resources.inventory(),
+            **self._cloud.directory.inventory(),
+            "guests": {vm_id: asdict(guest) for vm_id, guest in self._cloud.guests.items()},
+        }

@@ -1,0 +1,48 @@
+"""Every mutating request in order, with what came of it: the judge of what happened in the cloud."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class LedgerEntry:
+    """One mutating request.
+
+    Attributes:
+        sequence: Position in the ledger, from 1.
+        time: When it came in, ISO 8601 UTC.
+        method: HTTP method.
+        path: Request path without query, as sent.
+        status: HTTP status of the answer; 0 while there is none.
+        error_code: The answer's `error.code`, or None.
+        effect: What the request did: `created`, `updated`, `deleted`, `invoked` or `none`.
+        operation: Outcome of the long-running operation it began: `InProgress`, `Succeeded`,
+            `Failed`, `Canceled`, or None when it began none.
+
+    """
+
+    sequence: int
+    time: str
+    method: str
+    path: str
+    status: int = 0
+    error_code: str | None = None
+    effect: str = "none"
+    operation: str | None = None
+
+
+@dataclass
+class Ledger:
+    """The ordered record of mutating requests."""
+
+    entries: list[LedgerEntry] = field(default_factory=list[LedgerEntry])
+
+    def open(self, time: str, method: str, path: str) -> LedgerEntry:
+        """Add an entry for a request that has just come in and return it to be filled in."""
+        entry = LedgerEntry(len(self.entries) + 1, time, method, path)
+        self.entries.append(entry)
+        return entry
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return all entries as plain objects, oldest first."""
+        return [asdict(entry) for entry in self.entries]

@@ -1,0 +1,98 @@
+"""The simulated cloud as an HTTPS server: one port for Entra ID, Azure Resource Manager and Graph."""
+
+import json
+import re
+import ssl
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self
+
+import trustme
+from aiohttp import web
+
+from simulator.arm import ResourceManager
+from simulator.cloud import Cloud
+from simulator.control import Control
+from simulator.entra import TokenService
+from simulator.graph import Graph
+
+MUTATING_METHODS = frozenset({"PUT", "POST", "PATCH", "DELETE"})
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class SimulatorServer:
+    """Serves one `Cloud` over HTTPS on loopback; use it as an asynchronous context manager.
+
+    Args:
+        cloud: The cloud to serve; its `base_url` is set when the server starts.
+        authority: The certificate authority that signs the server's certificate; clients must trust it.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+
+    """
+
+    def __init__(self, cloud: Cloud, authority: trustme.CA, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.cloud = cloud
+        self._tokens = TokenService(cloud)
+        self._parts: list[tuple[re.Pattern[str], Handler]] = [
+            (re.compile(r"/simulator(/|$)", re.IGNORECASE), Control(cloud).handle),
+            (re.compile(r"/(v1\.0|beta)(/|$)", re.IGNORECASE), Graph(cloud, self._tokens).handle),
+            (re.compile(r"/(subscriptions|providers|tenants)(/|$)", re.IGNORECASE), ResourceManager(cloud, self._tokens).handle),
+            (re.compile(r"/"), self._tokens.handle),
+        ]
+        self._host, self._port = host, port
+        self._ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("localhost", host).configure_cert(self._ssl)
+        app = web.Application(client_max_size=16 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app, access_log=None)
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._ssl, shutdown_timeout=1)
+        await site.start()
+        self.cloud.base_url = f"https://localhost:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.cloud.close()
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        # The Graph SDK sends "/v1.0//users" to the real service too, which folds the slashes.
+        path = re.sub(r"/{2,}", "/", request.path)
+        request["path"] = path
+        handler = next(handler for pattern, handler in self._parts if pattern.match(path))
+        is_control = path.lower().startswith("/simulator")
+        is_token = "/oauth2/" in path.lower()
+        if request.method not in MUTATING_METHODS or is_control or is_token:
+            return await self._handle(handler, request, path)
+        entry = self.cloud.ledger.open(self.cloud.clock.timestamp(), request.method, path)
+        request["ledger_entry"] = entry
+        response = await self._handle(handler, request, path)
+        entry.status = response.status
+        entry.error_code = _error_code(response)
+        return response
+
+    async def _handle(self, handler: Handler, request: web.Request, path: str) -> web.StreamResponse:
+        faults = self.cloud.faults
+        if fault := faults.take(request.method, path, "before"):
+            return web.json_response(fault.body(), status=fault.status, headers=fault.headers)
+        response = await handler(request)
+        if fault := faults.take(request.method, path, "after"):
+            return web.json_response(fault.body(), status=fault.status, headers=fault.headers)
+        return response
+
+
+def _error_code(response: web.StreamResponse) -> str | None:
+    if response.status < 400 or not isinstance(response, web.Response) or not response.text:
+        return None
+    try:
+        body: Any = json.loads(response.text)
+    except ValueError:
+        return None
+    error: Any = body.get("error", body) if isinstance(body, dict) else None
+    return error.get("code") if isinstance(error, dict) else str(error)
