@@ -1,0 +1,241 @@
+"""One Cloud PC: who it is for, what happened to it, and what its admin may ask of it.
+
+Source of the states: https://learn.microsoft.com/graph/api/resources/cloudpc (beta)
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from models.base import GraphModel
+from models.provisioning_policy import ProvisioningPolicy, UserAccountType
+from models.service_plan import ServicePlan
+
+
+class CloudPcStatus(StrEnum):
+    """Graph's `cloudPcStatus`, the members that this product reaches."""
+
+    NOT_PROVISIONED = "notProvisioned"
+    PROVISIONING = "provisioning"
+    PROVISIONED = "provisioned"
+    PROVISIONED_WITH_WARNINGS = "provisionedWithWarnings"
+    FAILED = "failed"
+    DEPROVISIONING = "deprovisioning"
+
+
+class Stage(StrEnum):
+    """The three stages of provisioning, and the taking away."""
+
+    CORE_PROVISIONING = "coreProvisioning"
+    POST_PROVISIONING = "postProvisioning"
+    ASSIGNMENT = "assignment"
+    DEPROVISIONING = "deprovisioning"
+
+
+class Step(StrEnum):
+    """A step of the work; its value is the name of the activity that does it."""
+
+    ALLOCATE_CAPACITY = "allocate_capacity"
+    CREATE_VIRTUAL_MACHINE = "create_virtual_machine"
+    ATTACH_NETWORK = "attach_network"
+    JOIN_ENTRA_ID = "join_entra_id"
+    ENROLL_IN_INTUNE = "enroll_in_intune"
+    ASSIGN_PRIMARY_USER = "assign_primary_user"
+
+    HIDE_START_MENU_POWER_ICONS = "hide_start_menu_power_icons"
+    DISABLE_WINDOWS_RESET = "disable_windows_reset"
+    ASSIGN_USER_AS_ADMINISTRATOR = "assign_user_as_administrator"
+    SET_TEAMS_VDI_MODE = "set_teams_vdi_mode"
+    ENABLE_TIME_ZONE_REDIRECTION = "enable_time_zone_redirection"
+    RESIZE_OS_DISK_PARTITION = "resize_os_disk_partition"
+    DISABLE_PORT_3389 = "disable_port_3389"
+
+    REGISTER_SESSION_HOST = "register_session_host"
+    GRANT_SIGN_IN = "grant_sign_in"
+    ASSIGN_USER = "assign_user"
+    REMOVE_RUN_COMMANDS = "remove_run_commands"
+
+    REMOVE_SESSION_HOST = "remove_session_host"
+    REMOVE_ROLE_ASSIGNMENTS = "remove_role_assignments"
+    DELETE_MANAGED_DEVICE = "delete_managed_device"
+    DELETE_VIRTUAL_MACHINE = "delete_virtual_machine"
+    DELETE_ENTRA_DEVICE = "delete_entra_device"
+
+    @property
+    def activity_id(self) -> str:
+        """The step's activity id, as it is typed after `temporal activity … --activity-id`."""
+        return self.value.replace("_", "-")
+
+
+STAGES: dict[Stage, dict[Step, str]] = {
+    Stage.CORE_PROVISIONING: {
+        Step.ALLOCATE_CAPACITY: "Allocate Azure capacity",
+        Step.CREATE_VIRTUAL_MACHINE: "Create VM",
+        Step.ATTACH_NETWORK: "Attach the VM to the network",
+        Step.JOIN_ENTRA_ID: "Join to Microsoft Entra ID",
+        Step.ENROLL_IN_INTUNE: "Intune MDM enroll",
+        Step.ASSIGN_PRIMARY_USER: "Primary user assignment",
+    },
+    Stage.POST_PROVISIONING: {
+        Step.HIDE_START_MENU_POWER_ICONS: "Hide Start menu power icons",
+        Step.DISABLE_WINDOWS_RESET: "Disable Windows reset",
+        Step.ASSIGN_USER_AS_ADMINISTRATOR: "Assign user as administrator",
+        Step.SET_TEAMS_VDI_MODE: "Set Teams VDI mode",
+        Step.ENABLE_TIME_ZONE_REDIRECTION: "Enable time zone redirection",
+        Step.RESIZE_OS_DISK_PARTITION: "Resize OS disk partition",
+        Step.DISABLE_PORT_3389: "Disable port 3389",
+    },
+    Stage.ASSIGNMENT: {
+        Step.REGISTER_SESSION_HOST: "Register the session host",
+        Step.GRANT_SIGN_IN: "Grant the right to sign in",
+        Step.ASSIGN_USER: "Assign the user",
+        Step.REMOVE_RUN_COMMANDS: "Remove the run commands",
+    },
+    Stage.DEPROVISIONING: {
+        Step.REMOVE_SESSION_HOST: "Remove the session host",
+        Step.REMOVE_ROLE_ASSIGNMENTS: "Remove the role assignments",
+        Step.DELETE_MANAGED_DEVICE: "Delete the Intune managed device",
+        Step.DELETE_VIRTUAL_MACHINE: "Delete the VM, its NIC and disk",
+        Step.DELETE_ENTRA_DEVICE: "Delete the Entra device",
+    },
+}
+"""The steps of each stage, in order, with the names that people read."""
+
+
+class StepState(StrEnum):
+    """Where a step stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    WARNING = "warning"
+    FAILED = "failed"
+    NOT_APPLICABLE = "notApplicable"
+
+
+class StepStatus(GraphModel):
+    """How one step went."""
+
+    step: Step
+    stage: Stage
+    display_name: str
+    state: StepState = StepState.PENDING
+    start_date_time: datetime | None = None
+    end_date_time: datetime | None = None
+    duration_in_seconds: float | None = None
+    attempts: int | None = None
+    """How often the activity ran, the last time included; None while it is not known."""
+    detail: str = ""
+    """What came of it, in one line."""
+
+
+class Warning(GraphModel):  # noqa: A001 - Graph speaks of warnings, and nobody here raises Python's
+    """A post-provisioning step that failed without failing the Cloud PC."""
+
+    step: Step
+    code: str
+    message: str
+    attempts: int | None
+
+
+class StatusDetail(GraphModel):
+    """Why a Cloud PC is `failed`, after Graph's `cloudPcStatusDetail`."""
+
+    step: Step
+    code: str
+    message: str
+    remedy: str
+    correlation_id: str | None = None
+    leftovers: tuple[Step, ...] = ()
+    """Steps of the take-down that failed: what they should have removed may still exist."""
+
+
+class User(GraphModel):
+    """The person a Cloud PC is for, as Entra ID knows them."""
+
+    id: str
+    """Entra object id."""
+    user_principal_name: str
+    display_name: str
+    on_premises_user_principal_name: str | None = None
+
+
+class CloudPcRequest(GraphModel):
+    """The wish for a Cloud PC: input of the workflow that is its life."""
+
+    id: Annotated[str, Field(min_length=1, max_length=100)]
+    policy: ProvisioningPolicy
+    service_plan: ServicePlan
+    user: User
+    attempt: Annotated[int, Field(ge=1)] = 1
+
+
+class Reprovision(GraphModel):
+    """An admin's wish to have the Cloud PC made anew; Graph's `cloudPC: reprovision`."""
+
+    reason: Annotated[str, Field(max_length=500)] = ""
+    user_account_type: UserAccountType | None = None
+    """Account type of the user from now on; None keeps the policy's."""
+    policy: ProvisioningPolicy | None = None
+    """The policy as it is now; None keeps the one that the Cloud PC was made from."""
+
+
+class Deprovision(GraphModel):
+    """An admin's wish to end the Cloud PC's life."""
+
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class Accepted(GraphModel):
+    """Answer to an accepted wish."""
+
+    cloud_pc_id: str
+    operation: str
+    when: str
+    """`now`, or `afterCurrentAttempt` while an attempt is under way."""
+
+
+class RefusedSignal(GraphModel):
+    """A signal that could not be understood, kept so that its sender can see it."""
+
+    signal: str
+    date_time: datetime
+    error: str
+
+
+class CloudPc(GraphModel):
+    """All that is known of a Cloud PC: answer to the query `cloud_pc`."""
+
+    id: str
+    status: CloudPcStatus
+    attempt: int
+    policy_id: str
+    policy_display_name: str
+    service_plan: str
+    user: User
+    computer_name: str
+    region: str
+    join_type: str
+    vm_size: str | None = None
+    virtual_machine_id: str | None = None
+    network_id: str | None = None
+    """ARM id of the subnet in which the network interface sits."""
+    private_ip_address: str | None = None
+    entra_device_id: str | None = None
+    """`deviceId` of the Entra device."""
+    managed_device_id: str | None = None
+    primary_user: str | None = None
+    """User principal name of the Intune primary user, once confirmed."""
+    host_pool: str | None = None
+    session_host: str | None = None
+    single_sign_on: bool = False
+    connection: str | None = None
+    """How the user reaches the Cloud PC, in one line."""
+    steps: tuple[StepStatus, ...]
+    warnings: tuple[Warning, ...] = ()
+    status_detail: StatusDetail | None = None
+    refused_signals: tuple[RefusedSignal, ...] = ()
+    pending_operation: str | None = None
+    """A wish that waits for the current attempt to end: `reprovision` or `deprovision`."""
