@@ -131,7 +131,7 @@ class StepStatus(GraphModel):
     """What came of it, in one line."""
 
 
-class Warning(GraphModel):  # noqa: A001 - Graph speaks of warnings, and nobody here raises Python's
+class CloudPcWarning(GraphModel):
     """A post-provisioning step that failed without failing the Cloud PC."""
 
     step: Step
@@ -234,7 +234,7 @@ class CloudPc(GraphModel):
     connection: str | None = None
     """How the user reaches the Cloud PC, in one line."""
     steps: tuple[StepStatus, ...]
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[CloudPcWarning, ...] = ()
     status_detail: StatusDetail | None = None
     refused_signals: tuple[RefusedSignal, ...] = ()
     pending_operation: str | None = None

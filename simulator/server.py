@@ -38,7 +38,10 @@ class SimulatorServer:
         self._parts: list[tuple[re.Pattern[str], Handler]] = [
             (re.compile(r"/simulator(/|$)", re.IGNORECASE), Control(cloud).handle),
             (re.compile(r"/(v1\.0|beta)(/|$)", re.IGNORECASE), Graph(cloud, self._tokens).handle),
-            (re.compile(r"/(subscriptions|providers|tenants)(/|$)", re.IGNORECASE), ResourceManager(cloud, self._tokens).handle),
+            (
+                re.compile(r"/(subscriptions|providers|tenants)(/|$)", re.IGNORECASE),
+                ResourceManager(cloud, self._tokens).handle,
+            ),
             (re.compile(r"/"), self._tokens.handle),
         ]
         self._host, self._port = host, port

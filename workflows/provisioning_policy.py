@@ -1,0 +1,78 @@
+"""From a provisioning policy and a user to that user's Cloud PC."""
+
+from typing import Annotated
+
+from pydantic import Field
+from temporalio import workflow
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from activities import signatures
+from models.base import GraphModel
+from models.cloud_pc import CloudPcRequest, CloudPcStatus
+from models.provisioning_policy import ProvisioningPolicy
+from models.service_plan import ServicePlan
+from workflows import temporal
+from workflows.activity_options import FIND_USER
+from workflows.cloud_pc import CloudPcWorkflow
+
+
+class ProvisionRequest(GraphModel):
+    """Who is to get a Cloud PC of which size, made after which policy."""
+
+    policy: ProvisioningPolicy
+    service_plan: ServicePlan
+    user: Annotated[str, Field(min_length=1, max_length=320)]
+    """User principal name or Entra object id."""
+
+
+class ProvisionResponse(GraphModel):
+    """The Cloud PC of that policy and user."""
+
+    cloud_pc_id: str
+    started: bool
+    """False when it existed already: starting twice is starting once."""
+
+
+@workflow.defn
+class ProvisioningPolicyWorkflow:
+    """Finds the user in Entra ID and starts their Cloud PC's workflow, whose life is its own."""
+
+    @workflow.run
+    async def run(self, request: ProvisionRequest) -> ProvisionResponse:
+        """Start the Cloud PC and return its id.
+
+        Raises:
+            ActivityError: The user cannot be found or is disabled.
+
+        """
+        found = await workflow.execute_activity(
+            signatures.find_user,
+            signatures.FindUserInput(user=request.user),
+            activity_id="find-user",
+            summary="Find the user in Entra ID",
+            **FIND_USER,
+        )
+        user, policy, plan = found.user, request.policy, request.service_plan
+        cloud_pc_id = f"{policy.id}-{user.id}"
+        try:
+            await workflow.start_child_workflow(
+                CloudPcWorkflow.run,
+                CloudPcRequest(id=cloud_pc_id, policy=policy, service_plan=plan, user=user),
+                id=cloud_pc_id,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                static_summary=f"{policy.display_name} · {plan.display_name}",
+                memo={"userPrincipalName": user.user_principal_name},
+                search_attributes=TypedSearchAttributes(
+                    [
+                        SearchAttributePair(temporal.STATUS, CloudPcStatus.PROVISIONING),
+                        SearchAttributePair(temporal.POLICY_ID, policy.id),
+                        SearchAttributePair(temporal.USER_ID, user.id),
+                        SearchAttributePair(temporal.SERVICE_PLAN, plan.id),
+                    ]
+                ),
+            )
+        except WorkflowAlreadyStartedError:
+            return ProvisionResponse(cloud_pc_id=cloud_pc_id, started=False)
+        return ProvisionResponse(cloud_pc_id=cloud_pc_id, started=True)

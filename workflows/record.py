@@ -1,0 +1,213 @@
+"""The one state object of a Cloud PC's workflow: what is known of it, and how its steps are run and noted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
+
+from activities.signatures import CloudPcReference, StepResult
+from models.base import GraphModel
+from models.cloud_pc import (
+    STAGES,
+    CloudPc,
+    CloudPcRequest,
+    CloudPcStatus,
+    CloudPcWarning,
+    Stage,
+    StatusDetail,
+    Step,
+    StepState,
+    StepStatus,
+)
+from workflows import temporal
+from workflows.activity_options import ACTIVITY_OPTIONS
+
+_Input = TypeVar("_Input", bound=GraphModel)
+_Result = TypeVar("_Result", bound=StepResult)
+
+_MARKS = {
+    StepState.PENDING: "⚪ pending",
+    StepState.RUNNING: "🔵 running",
+    StepState.SUCCEEDED: "🟢 succeeded",
+    StepState.WARNING: "🟡 warning",
+    StepState.FAILED: "🔴 failed",
+    StepState.NOT_APPLICABLE: "➖ not applicable",
+}
+
+
+class StepFailedError(Exception):
+    """A step failed for good.
+
+    Attributes:
+        detail: The step, why it failed, and what the admin can do.
+        attempts: How often it was tried, or None when that is not known.
+
+    """
+
+    def __init__(self, detail: StatusDetail, attempts: int | None) -> None:
+        super().__init__(f"{detail.step}: {detail.code}: {detail.message}")
+        self.detail = detail
+        self.attempts = attempts
+
+
+class CloudPcRecord:
+    """What is known of one Cloud PC, kept in step with the Web UI and the search attributes."""
+
+    def __init__(self, request: CloudPcRequest) -> None:
+        policy, user = request.policy, request.user
+        name = policy.computer_name(user.user_principal_name.partition("@")[0], workflow.random())
+        self.cloud_pc = CloudPc(
+            id=request.id,
+            status=CloudPcStatus.PROVISIONING,
+            attempt=request.attempt,
+            policy_id=policy.id,
+            policy_display_name=policy.display_name,
+            service_plan=request.service_plan.id,
+            user=user,
+            computer_name=name,
+            region=policy.domain_join.region_name,
+            join_type=policy.domain_join.domain_join_type,
+            single_sign_on=policy.enable_single_sign_on,
+            steps=_pending(Stage.CORE_PROVISIONING) + _pending(Stage.POST_PROVISIONING) + _pending(Stage.ASSIGNMENT),
+        )
+
+    @property
+    def reference(self) -> CloudPcReference:
+        """The Cloud PC as activities need to know it."""
+        pc = self.cloud_pc
+        return CloudPcReference(
+            cloud_pc_id=pc.id,
+            policy_id=pc.policy_id,
+            user_id=pc.user.id,
+            computer_name=pc.computer_name,
+            region=pc.region,
+        )
+
+    def update(self, **changes: Any) -> None:
+        """Note new facts; the names are fields of `CloudPc`."""
+        self.cloud_pc = CloudPc.model_validate(self.cloud_pc.model_copy(update=changes))
+        workflow.set_current_details(_details(self.cloud_pc))
+
+    def set_status(self, status: CloudPcStatus, **changes: Any) -> None:
+        """Note a new status and show it where fleets are searched."""
+        self.update(status=status, **changes)
+        pc = self.cloud_pc
+        troubled = [step.step.value for step in pc.steps if step.state in (StepState.WARNING, StepState.FAILED)]
+        workflow.upsert_search_attributes(
+            [
+                temporal.STATUS.value_set(status),
+                temporal.COMPUTER_NAME.value_set(pc.computer_name),
+                temporal.WARNINGS.value_set(troubled),
+            ]
+        )
+
+    def expect(self, stage: Stage) -> None:
+        """List the stage's steps as pending, in place of what an earlier pass left of them."""
+        kept = tuple(step for step in self.cloud_pc.steps if step.stage != stage)
+        self.update(steps=kept + _pending(stage))
+
+    def not_applicable(self, step: Step, why: str) -> None:
+        """Note that this Cloud PC does not need the step."""
+        self._note(step, state=StepState.NOT_APPLICABLE, detail=why)
+
+    async def run(self, step: Step, activity: Callable[[_Input], Awaitable[_Result]], request: _Input) -> _Result:
+        """Run one step's activity and note how it goes.
+
+        Raises:
+            StepFailedError: It failed for good.
+            asyncio.CancelledError: The workflow is being cancelled.
+
+        """
+        if workflow.cancellation_reason() is not None and step not in STAGES[Stage.DEPROVISIONING]:
+            # A cancellation is lost when an activity completes at the same moment.
+            raise asyncio.CancelledError
+        self._note(step, state=StepState.RUNNING, start_date_time=workflow.now(), detail="")
+        try:
+            result = await workflow.execute_activity(
+                activity,
+                request,
+                activity_id=step.activity_id,
+                summary=f"{_title(step)} · {self.cloud_pc.computer_name}",
+                **ACTIVITY_OPTIONS[step],
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                self._end(step, StepState.FAILED, None, "cancelled")
+                raise
+            failure = _failure(step, error)
+            self._end(step, StepState.FAILED, failure.attempts, f"{failure.detail.code}: {failure.detail.message}")
+            raise failure from error
+        self._end(step, StepState.SUCCEEDED, result.attempts, result.detail)
+        return result
+
+    def warn(self, failure: StepFailedError) -> None:
+        """Note that a failed step is a warning only."""
+        detail = failure.detail
+        warning = CloudPcWarning(step=detail.step, code=detail.code, message=detail.message, attempts=failure.attempts)
+        self.update(warnings=(*self.cloud_pc.warnings, warning))
+        self._note(detail.step, state=StepState.WARNING)
+
+    def _end(self, step: Step, state: StepState, attempts: int | None, detail: str) -> None:
+        start = next(status.start_date_time for status in self.cloud_pc.steps if status.step == step)
+        now = workflow.now()
+        duration = (now - start).total_seconds() if start else None
+        self._note(step, state=state, end_date_time=now, duration_in_seconds=duration, attempts=attempts, detail=detail)
+
+    def _note(self, step: Step, **changes: Any) -> None:
+        self.update(
+            steps=tuple(
+                status.model_copy(update=changes) if status.step == step else status for status in self.cloud_pc.steps
+            )
+        )
+
+
+def _pending(stage: Stage) -> tuple[StepStatus, ...]:
+    return tuple(StepStatus(step=step, stage=stage, display_name=title) for step, title in STAGES[stage].items())
+
+
+def _title(step: Step) -> str:
+    return next(steps[step] for steps in STAGES.values() if step in steps)
+
+
+def _failure(step: Step, error: ActivityError) -> StepFailedError:
+    """Read what the activity's boundary put into the failure."""
+    cause = error.cause
+    attempts: int | None = None
+    remedy = "look at the step's failure in the Temporal Web UI, then reprovision"
+    correlation_id: str | None = None
+    code, message = type(cause).__name__, str(cause)
+    if isinstance(cause, TimeoutError):
+        code = f"Timeout{cause.type.name.title().replace('_', '')}" if cause.type else "Timeout"
+        message = f"the step did not end in time; last failure: {cause.cause or 'none'}"
+    if isinstance(cause, ApplicationError):
+        code, message = cause.type or code, cause.message
+        if cause.details and isinstance(cause.details[0], dict):
+            attempts = cause.details[0].get("attempt")
+            remedy = cause.details[0].get("remedy") or remedy
+            correlation_id = cause.details[0].get("correlationId")
+    detail = StatusDetail(step=step, code=code, message=message, remedy=remedy, correlation_id=correlation_id)
+    return StepFailedError(detail, attempts)
+
+
+def _details(pc: CloudPc) -> str:
+    """Return the checklist that the Web UI shows, in Markdown."""
+    lines = [
+        f"## {pc.computer_name}: {pc.status}",
+        f"Policy **{pc.policy_display_name}**, plan {pc.service_plan}, region {pc.region}, attempt {pc.attempt}",
+        "",
+        "| Step | State | Duration | Attempts | |",
+        "|---|---|---|---|---|",
+    ]
+    for status in pc.steps:
+        duration = "" if status.duration_in_seconds is None else f"{status.duration_in_seconds:.1f} s"
+        detail = status.detail.replace("|", "\\|").replace("\n", " ")
+        lines.append(
+            f"| {status.display_name} | {_MARKS[status.state]} | {duration} | {status.attempts or ''} | {detail} |"
+        )
+    if pc.status_detail:
+        failure = pc.status_detail
+        lines += ["", f"**{failure.step} failed**: {failure.code}: {failure.message}", "", f"Remedy: {failure.remedy}"]
+    lines += [f"\nRefused signal `{refused.signal}`: {refused.error}" for refused in pc.refused_signals]
+    return "\n".join(lines)
