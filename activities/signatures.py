@@ -7,9 +7,9 @@ same name and with the same types, which a test holds them to.
 from temporalio import activity
 
 from models.base import GraphModel
+from models.cloud_pc import User
 from models.provisioning_policy import GalleryImage
 from models.service_plan import ServicePlan
-from models.cloud_pc import User
 
 
 class StepResult(GraphModel):
@@ -19,6 +19,14 @@ class StepResult(GraphModel):
     """How often the activity ran, this time included."""
     detail: str = ""
     """What came of it, in one line."""
+
+
+class FailureDetails(GraphModel):
+    """Detail of the `ApplicationError` by which every step fails; `activities.errors` makes it."""
+
+    attempts: int | None = None
+    remedy: str = "look at the step's failure in the Temporal Web UI, then reprovision"
+    correlation_id: str | None = None
 
 
 class CloudPcReference(GraphModel):

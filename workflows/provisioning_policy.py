@@ -46,12 +46,13 @@ class ProvisioningPolicyWorkflow:
             ActivityError: The user cannot be found or is disabled.
 
         """
-        found = await workflow.execute_activity(
-            signatures.find_user,
-            signatures.FindUserInput(user=request.user),
-            activity_id="find-user",
-            summary="Find the user in Entra ID",
+        options: workflow.ActivityConfig = {
             **FIND_USER,
+            "activity_id": "find-user",
+            "summary": "Find the user in Entra ID",
+        }
+        found = await workflow.execute_activity(
+            signatures.find_user, signatures.FindUserInput(user=request.user), **options
         )
         user, policy, plan = found.user, request.policy, request.service_plan
         cloud_pc_id = f"{policy.id}-{user.id}"

@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
-from activities.signatures import CloudPcReference, StepResult
+from activities.signatures import CloudPcReference, FailureDetails, StepResult
 from models.base import GraphModel
 from models.cloud_pc import (
     STAGES,
@@ -95,13 +96,12 @@ class CloudPcRecord:
         self.update(status=status, **changes)
         pc = self.cloud_pc
         troubled = [step.step.value for step in pc.steps if step.state in (StepState.WARNING, StepState.FAILED)]
-        workflow.upsert_search_attributes(
-            [
-                temporal.STATUS.value_set(status),
-                temporal.COMPUTER_NAME.value_set(pc.computer_name),
-                temporal.WARNINGS.value_set(troubled),
-            ]
-        )
+        updates: list[SearchAttributeUpdate[Any]] = [
+            temporal.STATUS.value_set(status),
+            temporal.COMPUTER_NAME.value_set(pc.computer_name),
+            temporal.WARNINGS.value_set(troubled),
+        ]
+        workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType] - untyped in the SDK
 
     def expect(self, stage: Stage) -> None:
         """List the stage's steps as pending, in place of what an earlier pass left of them."""
@@ -124,14 +124,13 @@ class CloudPcRecord:
             # A cancellation is lost when an activity completes at the same moment.
             raise asyncio.CancelledError
         self._note(step, state=StepState.RUNNING, start_date_time=workflow.now(), detail="")
+        options: workflow.ActivityConfig = {
+            **ACTIVITY_OPTIONS[step],
+            "activity_id": step.activity_id,
+            "summary": f"{_title(step)} · {self.cloud_pc.computer_name}",
+        }
         try:
-            result = await workflow.execute_activity(
-                activity,
-                request,
-                activity_id=step.activity_id,
-                summary=f"{_title(step)} · {self.cloud_pc.computer_name}",
-                **ACTIVITY_OPTIONS[step],
-            )
+            result = await workflow.execute_activity(activity, request, **options)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 self._end(step, StepState.FAILED, None, "cancelled")
@@ -174,21 +173,17 @@ def _title(step: Step) -> str:
 def _failure(step: Step, error: ActivityError) -> StepFailedError:
     """Read what the activity's boundary put into the failure."""
     cause = error.cause
-    attempts: int | None = None
-    remedy = "look at the step's failure in the Temporal Web UI, then reprovision"
-    correlation_id: str | None = None
+    told = FailureDetails()
     code, message = type(cause).__name__, str(cause)
     if isinstance(cause, TimeoutError):
-        code = f"Timeout{cause.type.name.title().replace('_', '')}" if cause.type else "Timeout"
+        code = f"{cause.type.name if cause.type else 'Timeout'}".title().replace("_", "")
         message = f"the step did not end in time; last failure: {cause.cause or 'none'}"
-    if isinstance(cause, ApplicationError):
+    elif isinstance(cause, ApplicationError):
         code, message = cause.type or code, cause.message
-        if cause.details and isinstance(cause.details[0], dict):
-            attempts = cause.details[0].get("attempt")
-            remedy = cause.details[0].get("remedy") or remedy
-            correlation_id = cause.details[0].get("correlationId")
-    detail = StatusDetail(step=step, code=code, message=message, remedy=remedy, correlation_id=correlation_id)
-    return StepFailedError(detail, attempts)
+        if cause.details:
+            told = FailureDetails.model_validate(cause.details[0])
+    detail = StatusDetail(step=step, code=code, message=message, remedy=told.remedy, correlation_id=told.correlation_id)
+    return StepFailedError(detail, told.attempts)
 
 
 def _details(pc: CloudPc) -> str:

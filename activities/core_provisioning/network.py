@@ -1,0 +1,146 @@
+"""Step 3: the network. The interface is made before the VM, since ARM wants it when the VM is created."""
+
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.mgmt.network.models import NetworkInterface
+from temporalio import activity
+
+from activities import naming
+from activities.errors import not_yet
+from activities.long_running import complete
+from activities.signatures import AttachNetworkInput, CloudPcReference, NetworkAttachment
+from cloud.clients import CloudClients
+
+HOSTED_NETWORK_TAG = "cloudPcNetwork"
+"""Tag of a virtual network that serves as the Microsoft-hosted network of its region; value `microsoftHosted`."""
+_SUBNET = "cloud-pcs"
+_ADDRESS_SPACE = "10.64.0.0/16"
+_SUBNET_PREFIX = "10.64.0.0/17"
+
+
+class Network:
+    """Makes network interfaces, and the region's Microsoft-hosted network when there is none.
+
+    New virtual networks have no outbound access of their own, which the VM agent, Entra ID, Intune and
+    Azure Virtual Desktop need: a NAT gateway belongs to the network. Nothing comes in: the machines have
+    no public IP address and the security group denies every inbound connection.
+    Source: https://learn.microsoft.com/azure/virtual-network/ip-services/default-outbound-access
+    """
+
+    def __init__(self, clients: CloudClients) -> None:
+        self._network = clients.network
+        self._group = clients.settings.resource_group
+        self._poll_interval = clients.settings.poll_interval
+
+    @activity.defn
+    async def attach_network(self, request: AttachNetworkInput) -> NetworkAttachment:
+        """Return the Cloud PC's network interface, made in the region's hosted network if need be."""
+        cloud_pc = request.cloud_pc
+        subnet_id = await self._existing_hosted_subnet(cloud_pc.region) or await self._new_hosted_subnet(
+            cloud_pc.region
+        )
+        interface = await self._interface(cloud_pc, subnet_id)
+        address = interface.properties.ip_configurations[0].properties.private_ip_address
+        return NetworkAttachment(
+            network_interface_id=interface.id,
+            subnet_id=subnet_id,
+            private_ip_address=address,
+            detail=f"{address} in {subnet_id.split('/')[-3]}",
+        )
+
+    async def _existing_hosted_subnet(self, region: str) -> str | None:
+        async for network in self._network.virtual_networks.list(self._group):
+            is_ours = (network.tags or {}).get(HOSTED_NETWORK_TAG) == "microsoftHosted"
+            if is_ours and network.location == region and network.properties.provisioning_state == "Succeeded":
+                for subnet in network.properties.subnets or []:
+                    if subnet.name == _SUBNET:
+                        return subnet.id
+        return None
+
+    async def _new_hosted_subnet(self, region: str) -> str:
+        common = {"location": region, "tags": {"managedBy": naming.MANAGED_BY, HOSTED_NETWORK_TAG: "microsoftHosted"}}
+        address = await self._make(
+            "public_ip_addresses",
+            f"pip-cloud-pc-{region}",
+            {**common, "sku": {"name": "Standard"}, "properties": {"publicIPAllocationMethod": "Static"}},
+        )
+        gateway = await self._make(
+            "nat_gateways",
+            f"nat-cloud-pc-{region}",
+            {**common, "sku": {"name": "Standard"}, "properties": {"publicIpAddresses": [{"id": address.id}]}},
+        )
+        security_group = await self._make(
+            "network_security_groups",
+            f"nsg-cloud-pc-{region}",
+            {**common, "properties": {"securityRules": [_DENY_INBOUND]}},
+        )
+        subnet = {
+            "name": _SUBNET,
+            "properties": {
+                "addressPrefix": _SUBNET_PREFIX,
+                "defaultOutboundAccess": False,
+                "natGateway": {"id": gateway.id},
+                "networkSecurityGroup": {"id": security_group.id},
+            },
+        }
+        network = await self._make(
+            "virtual_networks",
+            f"vnet-cloud-pc-{region}",
+            {
+                **common,
+                "properties": {"addressSpace": {"addressPrefixes": [_ADDRESS_SPACE]}, "subnets": [subnet]},
+            },
+        )
+        return next(subnet.id for subnet in network.properties.subnets if subnet.name == _SUBNET)
+
+    async def _interface(self, cloud_pc: CloudPcReference, subnet_id: str) -> NetworkInterface:
+        configuration = {
+            "name": "primary",
+            "properties": {"primary": True, "privateIPAllocationMethod": "Dynamic", "subnet": {"id": subnet_id}},
+        }
+        body = {
+            "location": cloud_pc.region,
+            "tags": naming.tags(cloud_pc),
+            "properties": {"ipConfigurations": [configuration]},
+        }
+        return await self._make("network_interfaces", naming.network_interface_name(cloud_pc), body)
+
+    async def _make(self, kind: str, name: str, body: dict[str, Any]) -> Any:
+        """Return the resource of this name; make it when it does not exist."""
+        operations: Any = getattr(self._network, kind)
+        existing: Any = None
+
+        async def begin() -> Any:
+            nonlocal existing
+            try:
+                existing = await operations.get(self._group, name)
+            except ResourceNotFoundError:
+                return await operations.begin_create_or_update(self._group, name, body)
+            match existing.properties.provisioning_state:
+                case "Succeeded":
+                    return None
+                case "Failed" | "Canceled":
+                    return await operations.begin_create_or_update(self._group, name, body)
+                case state:
+                    raise not_yet(f"{name} is {state}", self._poll_interval)
+
+        async def resume(token: str) -> Any:
+            return await operations.begin_create_or_update(self._group, name, {}, continuation_token=token)
+
+        return await complete(name, resume=resume, begin=begin) or existing
+
+
+_DENY_INBOUND = {
+    "name": "deny-inbound",
+    "properties": {
+        "access": "Deny",
+        "direction": "Inbound",
+        "priority": 4096,
+        "protocol": "*",
+        "sourceAddressPrefix": "*",
+        "sourcePortRange": "*",
+        "destinationAddressPrefix": "*",
+        "destinationPortRange": "*",
+    },
+}

@@ -1,0 +1,54 @@
+"""Where Azure and Graph are and who the worker is there: environment variables, checked at start."""
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+_GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+_HTTPS = r"^https://[^/\s]+$"
+
+
+class SettingsError(Exception):
+    """An environment variable is missing or wrong; the message names it, a line each."""
+
+
+class Settings(BaseModel):
+    """The worker's configuration; each field is read from the environment variable of its alias.
+
+    Credentials are not among them: `azure-identity` reads `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and
+    `AZURE_CLIENT_SECRET` (or a certificate, a workload identity, a managed identity) by itself.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    subscription_id: Annotated[str, Field(validation_alias="AZURE_SUBSCRIPTION_ID", pattern=_GUID)]
+    """Subscription that the Cloud PCs are made in."""
+    resource_group: Annotated[str, Field(validation_alias="AZURE_RESOURCE_GROUP", pattern=r"^[-\w.()]{1,90}$")]
+    """Existing resource group that the Cloud PCs are made in."""
+    resource_manager_url: Annotated[str, Field(validation_alias="AZURE_RESOURCE_MANAGER_URL", pattern=_HTTPS)] = (
+        "https://management.azure.com"
+    )
+    graph_url: Annotated[str, Field(validation_alias="MICROSOFT_GRAPH_URL", pattern=_HTTPS)] = (
+        "https://graph.microsoft.com"
+    )
+    poll_interval: Annotated[float, Field(validation_alias="CLOUD_PC_POLL_INTERVAL", ge=0.05, le=300)] = 15.0
+    """Seconds between two looks at what Entra ID, Intune or the host pool has not shown yet."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings; an empty variable counts as not set.
+
+        Raises:
+            SettingsError: A variable is missing or wrong.
+
+        """
+        try:
+            return cls.model_validate({name: value for name, value in environment.items() if value})
+        except ValidationError as error:
+            lines = [f"{detail['loc'][0]}: {_problem(detail['type'], detail['msg'])}" for detail in error.errors()]
+            raise SettingsError("\n".join(lines)) from error
+
+
+def _problem(kind: str, message: str) -> str:
+    return "is not set; set it (README, Configuration)" if kind == "missing" else f"{message}; correct it"
