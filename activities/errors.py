@@ -153,7 +153,7 @@ def _with_attempts(error: ApplicationError, attempt: int) -> ApplicationError:
 
 
 def _from_arm(error: HttpResponseError) -> ApplicationError:
-    response = error.response
+    response: Any = error.response
     headers: Mapping[str, str] = response.headers if response is not None else {}
     correlation_id = headers.get("x-ms-correlation-request-id")
     if isinstance(error, ClientAuthenticationError) and error.error is None:
@@ -197,7 +197,11 @@ def _unwrapped(message: str) -> str:
         inner: Any = json.loads(message)
     except ValueError:
         return message
-    return str(inner.get("Message", message)) if isinstance(inner, dict) else message
+    match inner:
+        case {"Message": str(text)}:
+            return text
+        case _:
+            return message
 
 
 def _is_transient(code: str, message: str, status: int | None) -> bool:

@@ -5,14 +5,105 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.core.polling import AsyncLROPoller
 from temporalio import activity
 
+from activities.errors import not_yet
+
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
+
+
+class Operations(Protocol):
+    """The operations group of an ARM resource type, as the SDKs make them."""
+
+    @property
+    def get(self) -> Callable[..., Awaitable[Any]]:
+        """Reads one resource."""
+        ...
+
+    @property
+    def begin_create_or_update(self) -> Callable[..., Awaitable[AsyncLROPoller[Any]]]:
+        """PUTs one resource."""
+        ...
+
+    @property
+    def begin_delete(self) -> Callable[..., Awaitable[AsyncLROPoller[None]]]:
+        """DELETEs one resource."""
+        ...
+
+
+async def ensure(
+    operations: Operations,
+    ids: tuple[str, ...],
+    body: Callable[[], dict[str, Any]],
+    *,
+    poll_interval: float,
+    replace_failed: bool = False,
+) -> Any:
+    """Return the resource; make it when it does not exist.
+
+    Args:
+        operations: The resource type's operations.
+        ids: Resource group and names.
+        body: Makes what to PUT; called only when it is put.
+        poll_interval: Seconds until a resource is looked at again that an attempt which died is making.
+        replace_failed: Delete a resource whose making failed, and let the next attempt make it anew;
+            otherwise it is put again.
+
+    Raises:
+        HttpResponseError: A request or the operation failed.
+        ApplicationError: It is not there yet; transient.
+
+    """
+    existing: Any = None
+
+    async def begin() -> AsyncLROPoller[Any] | None:
+        nonlocal existing
+        try:
+            existing = await operations.get(*ids)
+        except ResourceNotFoundError:
+            return await operations.begin_create_or_update(*ids, body())
+        match str(existing.properties.provisioning_state):
+            case "Succeeded":
+                return None
+            case "Failed" | "Canceled":
+                if not replace_failed:
+                    return await operations.begin_create_or_update(*ids, body())
+                async with heartbeating():
+                    await (await operations.begin_delete(*ids)).result()
+                raise not_yet(f"{ids[-1]} had failed and was deleted", poll_interval)
+            case state:
+                raise not_yet(f"{ids[-1]} is {state}", poll_interval)
+
+    async def resume(token: str) -> AsyncLROPoller[Any]:
+        return await operations.begin_create_or_update(*ids, {}, continuation_token=token)
+
+    return await complete("/".join(ids), resume=resume, begin=begin) or existing
+
+
+async def remove(operations: Operations, ids: tuple[str, ...]) -> None:
+    """Delete the resource; one that does not exist is deleted already.
+
+    Raises:
+        HttpResponseError: A request or the operation failed.
+
+    """
+
+    async def begin() -> AsyncLROPoller[None]:
+        return await operations.begin_delete(*ids)
+
+    async def resume(token: str) -> AsyncLROPoller[None]:
+        return await operations.begin_delete(*ids, continuation_token=token)
+
+    try:
+        await complete("/".join(ids), resume=resume, begin=begin)
+    except ResourceNotFoundError:
+        # The resource group or the parent is gone, and the resource with it.
+        return
 
 
 async def complete(
@@ -50,14 +141,15 @@ async def complete(
 
 
 async def _resumed(resource: str, resume: Callable[[str], Awaitable[AsyncLROPoller[_T]]]) -> AsyncLROPoller[_T] | None:
-    match activity.info().heartbeat_details:
-        case [str(saved_resource), str(token)] if saved_resource == resource:
-            try:
-                return await resume(token)
-            except ValueError:
-                # Written by another version of azure-core.
-                _log.info("continuation token of %s cannot be read", resource)
-    return None
+    saved = activity.info().heartbeat_details
+    if len(saved) != 2 or saved[0] != resource:
+        return None
+    try:
+        return await resume(str(saved[1]))
+    except ValueError:
+        # Written by another version of azure-core.
+        _log.info("continuation token of %s cannot be read", resource)
+        return None
 
 
 async def _result(resource: str, poller: AsyncLROPoller[_T]) -> _T:

@@ -1,14 +1,12 @@
 """Step 3: the network. The interface is made before the VM, since ARM wants it when the VM is created."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
-from azure.core.exceptions import ResourceNotFoundError
-from azure.mgmt.network.models import NetworkInterface
 from temporalio import activity
 
 from activities import naming
-from activities.errors import not_yet
-from activities.long_running import complete
+from activities.long_running import ensure
 from activities.signatures import AttachNetworkInput, CloudPcReference, NetworkAttachment
 from cloud.clients import CloudClients
 
@@ -50,7 +48,8 @@ class Network:
         )
 
     async def _existing_hosted_subnet(self, region: str) -> str | None:
-        async for network in self._network.virtual_networks.list(self._group):
+        networks: AsyncIterator[Any] = self._network.virtual_networks.list(self._group)
+        async for network in networks:
             is_ours = (network.tags or {}).get(HOSTED_NETWORK_TAG) == "microsoftHosted"
             if is_ours and network.location == region and network.properties.provisioning_state == "Succeeded":
                 for subnet in network.properties.subnets or []:
@@ -94,7 +93,7 @@ class Network:
         )
         return next(subnet.id for subnet in network.properties.subnets if subnet.name == _SUBNET)
 
-    async def _interface(self, cloud_pc: CloudPcReference, subnet_id: str) -> NetworkInterface:
+    async def _interface(self, cloud_pc: CloudPcReference, subnet_id: str) -> Any:
         configuration = {
             "name": "primary",
             "properties": {"primary": True, "privateIPAllocationMethod": "Dynamic", "subnet": {"id": subnet_id}},
@@ -108,27 +107,8 @@ class Network:
 
     async def _make(self, kind: str, name: str, body: dict[str, Any]) -> Any:
         """Return the resource of this name; make it when it does not exist."""
-        operations: Any = getattr(self._network, kind)
-        existing: Any = None
-
-        async def begin() -> Any:
-            nonlocal existing
-            try:
-                existing = await operations.get(self._group, name)
-            except ResourceNotFoundError:
-                return await operations.begin_create_or_update(self._group, name, body)
-            match existing.properties.provisioning_state:
-                case "Succeeded":
-                    return None
-                case "Failed" | "Canceled":
-                    return await operations.begin_create_or_update(self._group, name, body)
-                case state:
-                    raise not_yet(f"{name} is {state}", self._poll_interval)
-
-        async def resume(token: str) -> Any:
-            return await operations.begin_create_or_update(self._group, name, {}, continuation_token=token)
-
-        return await complete(name, resume=resume, begin=begin) or existing
+        operations = getattr(self._network, kind)
+        return await ensure(operations, (self._group, name), lambda: body, poll_interval=self._poll_interval)
 
 
 _DENY_INBOUND = {

@@ -4,13 +4,10 @@ import secrets
 import string
 from typing import Any
 
-from azure.core.exceptions import ResourceNotFoundError
-from azure.mgmt.compute.models import VirtualMachine as ArmVirtualMachine
 from temporalio import activity
 
 from activities import naming
-from activities.errors import not_yet
-from activities.long_running import complete
+from activities.long_running import ensure
 from activities.signatures import CreateVirtualMachineInput, VirtualMachine
 from cloud.clients import CloudClients
 
@@ -36,29 +33,16 @@ class VirtualMachines:
         A machine whose creation failed is deleted, and created anew by the next attempt.
         """
         name = request.cloud_pc.computer_name
-        existing: ArmVirtualMachine | None = None
-
-        async def begin() -> Any:
-            nonlocal existing
-            try:
-                existing = await self._machines.get(self._group, name)
-            except ResourceNotFoundError:
-                return await self._machines.begin_create_or_update(self._group, name, _body(request))
-            match existing.properties.provisioning_state:
-                case "Succeeded":
-                    return None
-                case "Failed" | "Canceled":
-                    await (await self._machines.begin_delete(self._group, name)).result()
-                    raise not_yet(f"{name} had failed and was deleted", self._poll_interval)
-                case state:
-                    # Made by an attempt that died before it could save its token: never PUT with a new password.
-                    raise not_yet(f"{name} is {state}", self._poll_interval)
-
-        async def resume(token: str) -> Any:
-            return await self._machines.begin_create_or_update(self._group, name, {}, continuation_token=token)
-
-        machine = await complete(name, resume=resume, begin=begin) or existing
-        return VirtualMachine(id=machine.id, detail=f"{name}, {request.vm_size}, {request.service_plan.storage_in_gb} GiB")
+        machine = await ensure(
+            self._machines,
+            (self._group, name),
+            lambda: _body(request),
+            poll_interval=self._poll_interval,
+            replace_failed=True,
+        )
+        return VirtualMachine(
+            id=machine.id, detail=f"{name}, {request.vm_size}, {request.service_plan.storage_in_gb} GiB"
+        )
 
 
 def _body(request: CreateVirtualMachineInput) -> dict[str, Any]:

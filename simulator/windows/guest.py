@@ -348,4 +348,3 @@ def _remote_desktop_rule(protocol: str) -> FirewallRule:
         protocol=protocol,
         local_port=str(REMOTE_DESKTOP_PORT),
     )
-

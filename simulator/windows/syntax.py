@@ -361,7 +361,13 @@ _BINARY = {
     for level in ("logical", "bitwise", "comparison", "additive", "multiplicative", "format", "range")
     for kind in ("expression", "argument_expression")
 }
-_WRAPPERS = {"unary_expression", "argument_expression", "string_literal", "integer_literal", "left_assignment_expression"}
+_WRAPPERS = {
+    "unary_expression",
+    "argument_expression",
+    "string_literal",
+    "integer_literal",
+    "left_assignment_expression",
+}
 _BINARY_OPERATORS = {
     *("-and", "-or", "-xor", "+", "-", "*", "/", "%", "..", "-f", "-is", "-isnot"),
     *("-split", "-csplit", "-isplit", "-join"),
@@ -483,6 +489,8 @@ class _Lowering:
 
     def _try(self, node: tree_sitter.Node) -> Try:
         body, *rest = self._named(node)
+        if not rest:
+            raise NotSimulated("The Try statement is missing its Catch or Finally block.", self._at(node))
         catches: list[Catch] = []
         last: Block = ()
         for part in rest:
@@ -722,9 +730,8 @@ class _Lowering:
             case "hash_literal_expression":
                 return HashLiteral(at, self._hash_entries(node))
             case "script_block_expression":
-                (block,) = self._named(node)
-                bodies = self._named(block)
-                if block.type != "script_block" or len(bodies) > 1 or any(b.type == "param_block" for b in bodies):
+                bodies = [body for block in self._named(node) for body in self._named(block)]
+                if any(body.type != "script_block_body" for body in bodies):
                     raise self._refuse(node, "a script block with parameters")
                 return ScriptBlock(at, self._script_block_body(bodies[0]) if bodies else ())
             case "type_literal":
@@ -762,7 +769,9 @@ class _Lowering:
             for entry in self._named(body):
                 key, value, *_ = self._named(entry)
                 (key,) = self._named(key)
-                name = Literal(self._at(key), _text(key).strip()) if key.type == "simple_name" else self._expression(key)
+                name = (
+                    Literal(self._at(key), _text(key).strip()) if key.type == "simple_name" else self._expression(key)
+                )
                 entries.append((name, self._statement(value)))
         return tuple(entries)
 

@@ -1,0 +1,126 @@
+"""The Azure Virtual Desktop personal host pool by which users reach their Cloud PCs."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.mgmt.desktopvirtualization.models import (
+    ApplicationGroup,
+    HostPool,
+    HostPoolPatch,
+    RegistrationInfoPatch,
+    Workspace,
+    WorkspacePatch,
+)
+
+from activities import naming
+from activities.signatures import CloudPcReference
+from cloud.clients import CloudClients
+
+_TOKEN_LIFETIME = timedelta(hours=24)
+_TOKEN_RESERVE = timedelta(hours=2)
+"""A registration token is renewed when it lives no longer than this: the agent uses it within minutes."""
+
+
+class HostPools:
+    """Host pools, one for each policy and region, with their application group and workspace.
+
+    Sources: https://learn.microsoft.com/azure/virtual-desktop/add-session-hosts-host-pool and
+    https://learn.microsoft.com/azure/virtual-desktop/configure-single-sign-on
+    """
+
+    def __init__(self, clients: CloudClients) -> None:
+        self._client = clients.desktop_virtualization
+        self._group = clients.settings.resource_group
+        self._subscription = clients.settings.subscription_id
+
+    async def ensure(self, cloud_pc: CloudPcReference, *, policy: str, single_sign_on: bool) -> None:
+        """Make host pool, application group and workspace of the policy where they do not exist."""
+        region = cloud_pc.region
+        tags = {"managedBy": naming.MANAGED_BY, "provisioningPolicyId": cloud_pc.policy_id}
+        # Without single sign-on, clients that are not joined to Entra ID need to be told that the host is.
+        rdp = "enablerdsaadauth:i:1;" if single_sign_on else "targetisaadjoined:i:1;"
+        pool = await self._host_pool(cloud_pc)
+        if pool is None or pool.custom_rdp_property != rdp:
+            body = HostPool(
+                location=region,
+                tags=tags,
+                host_pool_type="Personal",
+                personal_desktop_assignment_type="Direct",
+                load_balancer_type="Persistent",
+                preferred_app_group_type="Desktop",
+                start_vm_on_connect=True,
+                custom_rdp_property=rdp,
+                friendly_name=policy,
+            )
+            pool = await self._client.host_pools.create_or_update(self._group, naming.host_pool_name(cloud_pc), body)
+        if await self._found(self._client.application_groups.get, naming.application_group_name(cloud_pc)) is None:
+            group = ApplicationGroup(
+                location=region,
+                tags=tags,
+                host_pool_arm_path=pool.id,
+                application_group_type="Desktop",
+                friendly_name=policy,
+            )
+            await self._client.application_groups.create_or_update(
+                self._group, naming.application_group_name(cloud_pc), group
+            )
+        await self._ensure_workspace(cloud_pc, tags, policy)
+
+    async def registration_token(self, cloud_pc: CloudPcReference) -> str:
+        """Return the pool's registration token, a secret that all its session hosts share.
+
+        It is renewed only near its end, so that machines being registered at the same time share one.
+        """
+        name = naming.host_pool_name(cloud_pc)
+        current: Any = await self._client.host_pools.retrieve_registration_token(self._group, name)
+        now = datetime.now(UTC)
+        if not current.token or current.expiration_time is None or current.expiration_time < now + _TOKEN_RESERVE:
+            renewal = RegistrationInfoPatch(
+                expiration_time=now + _TOKEN_LIFETIME, registration_token_operation="Update"
+            )
+            await self._client.host_pools.update(self._group, name, HostPoolPatch(registration_info=renewal))
+            current = await self._client.host_pools.retrieve_registration_token(self._group, name)
+        return current.token
+
+    async def session_host(self, cloud_pc: CloudPcReference) -> Any:
+        """Return the session host of the Cloud PC's machine, or None."""
+        machine_id = f"/virtualMachines/{cloud_pc.computer_name}".casefold()
+        try:
+            async for host in self._client.session_hosts.list(self._group, naming.host_pool_name(cloud_pc)):
+                if (host.resource_id or "").casefold().endswith(machine_id):
+                    return host
+        except ResourceNotFoundError:
+            # No host pool has been made yet.
+            return None
+        return None
+
+    def application_group_id(self, cloud_pc: CloudPcReference) -> str:
+        """Return the ARM id of the policy's application group."""
+        return (
+            f"/subscriptions/{self._subscription}/resourceGroups/{self._group}"
+            f"/providers/Microsoft.DesktopVirtualization/applicationGroups/{naming.application_group_name(cloud_pc)}"
+        )
+
+    async def _host_pool(self, cloud_pc: CloudPcReference) -> Any:
+        return await self._found(self._client.host_pools.get, naming.host_pool_name(cloud_pc))
+
+    async def _ensure_workspace(self, cloud_pc: CloudPcReference, tags: dict[str, str], policy: str) -> None:
+        name, group_id = naming.workspace_name(cloud_pc), self.application_group_id(cloud_pc)
+        workspace = await self._found(self._client.workspaces.get, name)
+        if workspace is None:
+            body = Workspace(
+                location=cloud_pc.region, tags=tags, friendly_name=policy, application_group_references=[group_id]
+            )
+            await self._client.workspaces.create_or_update(self._group, name, body)
+            return
+        references: list[str] = workspace.application_group_references or []
+        if group_id.casefold() not in (reference.casefold() for reference in references):
+            patch = WorkspacePatch(application_group_references=[*references, group_id])
+            await self._client.workspaces.update(self._group, name, patch)
+
+    async def _found(self, get: Any, name: str) -> Any:
+        try:
+            return await get(self._group, name)
+        except ResourceNotFoundError:
+            return None

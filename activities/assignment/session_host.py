@@ -1,0 +1,107 @@
+"""Stage 3: the machine becomes a session host, and its user's own."""
+
+from typing import Any
+
+from azure.mgmt.desktopvirtualization.models import SessionHostPatch
+from temporalio import activity
+
+from activities import naming
+from activities.assignment.host_pool import HostPools
+from activities.assignment.role_assignments import (
+    DESKTOP_VIRTUALIZATION_USER,
+    VIRTUAL_MACHINE_ADMINISTRATOR_LOGIN,
+    VIRTUAL_MACHINE_USER_LOGIN,
+    RoleAssignment,
+    RoleAssignments,
+)
+from activities.errors import not_yet
+from activities.post_provisioning.run_guest_script import GuestScripts, script_text
+from activities.signatures import (
+    AssignUserInput,
+    CloudPcInput,
+    GrantSignInInput,
+    RegisterSessionHostInput,
+    SessionHost,
+    StepResult,
+)
+from cloud.clients import CloudClients
+
+_USABLE = frozenset({"Available", "NeedsAssistance"})
+"""States of a session host that a user can connect to."""
+
+
+class Assignment:
+    """Makes a Cloud PC reachable for its user, and for nobody else.
+
+    Source: https://learn.microsoft.com/azure/virtual-desktop/configure-host-pool-personal-desktop-assignment-type
+    """
+
+    def __init__(self, clients: CloudClients) -> None:
+        self._session_hosts = clients.desktop_virtualization.session_hosts
+        self._group = clients.settings.resource_group
+        self._poll_interval = clients.settings.poll_interval
+        self._pools = HostPools(clients)
+        self._scripts = GuestScripts(clients)
+        self._roles = RoleAssignments(clients)
+
+    @activity.defn
+    async def register_session_host(self, request: RegisterSessionHostInput) -> SessionHost:
+        """Return the machine's session host, once it is available.
+
+        Raises:
+            ApplicationError: `NotYet` until the host pool shows it available.
+
+        """
+        cloud_pc = request.cloud_pc
+        host = await self._pools.session_host(cloud_pc)
+        if host is None:
+            await self._pools.ensure(
+                cloud_pc, policy=request.policy_display_name, single_sign_on=request.enable_single_sign_on
+            )
+            await self._scripts.run(
+                cloud_pc,
+                "install-avd-agent",
+                script_text(__package__, "install_avd_agent.ps1"),
+                secrets={"RegistrationToken": await self._pools.registration_token(cloud_pc)},
+            )
+            host = await self._pools.session_host(cloud_pc)
+        self._require_usable(host, cloud_pc.computer_name)
+        pool, name = str(host.name).split("/")
+        return SessionHost(host_pool=pool, name=name, detail=f"{name} in {pool} is {host.status}")
+
+    @activity.defn
+    async def grant_sign_in(self, request: GrantSignInInput) -> StepResult:
+        """Give the user the desktop, and the right to sign in to the machine."""
+        user_id = request.cloud_pc.user_id
+        login = VIRTUAL_MACHINE_ADMINISTRATOR_LOGIN if request.administrator else VIRTUAL_MACHINE_USER_LOGIN
+        application_group = self._pools.application_group_id(request.cloud_pc)
+        await self._roles.grant(RoleAssignment(application_group, DESKTOP_VIRTUALIZATION_USER, user_id))
+        await self._roles.grant(RoleAssignment(request.virtual_machine_id, login, user_id))
+        kind = "Administrator" if request.administrator else "User"
+        return StepResult(detail=f"Desktop Virtualization User, Virtual Machine {kind} Login")
+
+    @activity.defn
+    async def assign_user(self, request: AssignUserInput) -> StepResult:
+        """Assign the session host to the user and see that it is.
+
+        Raises:
+            ApplicationError: `NotYet` while the host is not available.
+
+        """
+        cloud_pc, user = request.cloud_pc, request.user_principal_name
+        ids = (self._group, naming.host_pool_name(cloud_pc), request.session_host)
+        host: Any = await self._session_hosts.get(*ids)
+        if (host.assigned_user or "").casefold() != user.casefold():
+            host = await self._session_hosts.update(*ids, SessionHostPatch(assigned_user=user))
+        self._require_usable(host, cloud_pc.computer_name)
+        return StepResult(detail=f"{request.session_host} is {host.status} and assigned to {user}")
+
+    @activity.defn
+    async def remove_run_commands(self, request: CloudPcInput) -> StepResult:
+        """Remove the run commands from the VM."""
+        return StepResult(detail=f"{await self._scripts.remove(request.cloud_pc)} removed")
+
+    def _require_usable(self, host: Any, computer_name: str) -> None:
+        if host is None or host.status not in _USABLE:
+            status = "not registered" if host is None else host.status
+            raise not_yet(f"the session host of {computer_name} is {status}", self._poll_interval)

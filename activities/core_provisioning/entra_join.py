@@ -1,0 +1,76 @@
+"""Step 4: join Microsoft Entra ID."""
+
+from typing import Any
+
+from temporalio import activity
+
+from activities.devices import Devices
+from activities.errors import not_yet, terminal
+from activities.long_running import ensure
+from activities.signatures import EntraDevice, JoinEntraIdInput
+from cloud.clients import CloudClients
+
+EXTENSION = "AADLoginForWindows"
+"""Type, and name on the VM, of the extension that joins."""
+MICROSOFT_INTUNE = "0000000a-0000-0000-c000-000000000000"
+"""Application id of Intune: with it the extension enrols the device, with no user credential."""
+
+
+class EntraJoin:
+    """Joins machines by the extension of Entra ID, and believes Entra ID only.
+
+    Sources: https://learn.microsoft.com/entra/identity/devices/howto-vm-sign-in-azure-ad-windows and
+    https://learn.microsoft.com/azure/virtual-desktop/azure-ad-joined-session-hosts
+    """
+
+    def __init__(self, clients: CloudClients) -> None:
+        self._extensions = clients.compute.virtual_machine_extensions
+        self._devices = Devices(clients)
+        self._group = clients.settings.resource_group
+        self._poll_interval = clients.settings.poll_interval
+
+    @activity.defn
+    async def join_entra_id(self, request: JoinEntraIdInput) -> EntraDevice:
+        """Return the Entra device that names our VM.
+
+        The extension reports success for joins that failed, and a guest whose name is taken tries
+        again by itself about every 15 minutes: only the device object counts.
+
+        Raises:
+            ApplicationError: `NotYet` until the device is there.
+
+        """
+        name = request.cloud_pc.computer_name
+        await ensure(
+            self._extensions,
+            (self._group, name, EXTENSION),
+            lambda: _body(request),
+            poll_interval=self._poll_interval,
+            replace_failed=True,
+        )
+        devices = await self._devices.named(name)
+        for device in devices:
+            if self._devices.names_machine(device, request.virtual_machine_id):
+                return EntraDevice(
+                    id=device.id or "", device_id=device.device_id or "", detail=f"device {device.device_id}"
+                )
+        if devices:
+            raise terminal(
+                "HostnameDuplicate",
+                f"the device {devices[0].device_id} owns the name {name}, so the join was refused",
+                "delete that device from Entra ID if it is stale, then reprovision",
+            )
+        raise not_yet(f"Entra ID shows no device of {name}", self._poll_interval)
+
+
+def _body(request: JoinEntraIdInput) -> dict[str, Any]:
+    return {
+        "location": request.cloud_pc.region,
+        "properties": {
+            "publisher": "Microsoft.Azure.ActiveDirectory",
+            "type": EXTENSION,
+            "typeHandlerVersion": "1.0",
+            "autoUpgradeMinorVersion": True,
+            "settings": {"mdmId": MICROSOFT_INTUNE},
+        },
+    }

@@ -1,0 +1,32 @@
+"""Step 5: enrolment in Intune, which the join has begun with the device's own credential."""
+
+from msgraph.generated.models.management_state import ManagementState
+from temporalio import activity
+
+from activities.devices import Devices
+from activities.errors import not_yet
+from activities.signatures import EnrollInIntuneInput, ManagedDevice
+from cloud.clients import CloudClients
+
+
+class IntuneEnrollment:
+    """Waits for Intune by looking again and again, holding no worker slot between looks."""
+
+    def __init__(self, clients: CloudClients) -> None:
+        self._devices = Devices(clients)
+        self._poll_interval = clients.settings.poll_interval
+
+    @activity.defn
+    async def enroll_in_intune(self, request: EnrollInIntuneInput) -> ManagedDevice:
+        """Return the managed device of the Entra device.
+
+        Raises:
+            ApplicationError: `NotYet` until Intune manages it.
+
+        """
+        managed = await self._devices.managed(request.device_id)
+        if managed is None:
+            raise not_yet(f"Intune shows no device of {request.cloud_pc.computer_name}", self._poll_interval)
+        if managed.management_state != ManagementState.Managed:
+            raise not_yet(f"the managed device is {managed.management_state}", self._poll_interval)
+        return ManagedDevice(id=managed.id or "", detail=f"managed device {managed.id}")

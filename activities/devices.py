@@ -1,0 +1,52 @@
+"""How a Cloud PC's devices are found in Entra ID and Intune."""
+
+from kiota_abstractions.base_request_configuration import RequestConfiguration
+from msgraph.generated.device_management.managed_devices.managed_devices_request_builder import (
+    ManagedDevicesRequestBuilder,
+)
+from msgraph.generated.devices.devices_request_builder import DevicesRequestBuilder
+from msgraph.generated.models.device import Device
+from msgraph.generated.models.managed_device import ManagedDevice
+
+from cloud.clients import CloudClients
+
+
+class Devices:
+    """Looks devices up; answers are compared, since Graph ignores filters that it does not support."""
+
+    def __init__(self, clients: CloudClients) -> None:
+        self._graph = clients.graph
+
+    async def named(self, computer_name: str) -> list[Device]:
+        """Return the Entra devices of this name, those of other machines included.
+
+        Source: https://learn.microsoft.com/graph/api/device-list
+        """
+        query = DevicesRequestBuilder.DevicesRequestBuilderGetQueryParameters(
+            filter=f"displayName eq '{computer_name}'", select=["id", "deviceId", "displayName", "physicalIds"]
+        )
+        page = await self._graph.devices.get(RequestConfiguration(query_parameters=query))
+        found = (page.value or []) if page else []
+        return [device for device in found if (device.display_name or "").casefold() == computer_name.casefold()]
+
+    @staticmethod
+    def names_machine(device: Device, virtual_machine_id: str) -> bool:
+        """Tell whether the device is of this VM, and not of a namesake."""
+        wanted = f"[AzureResourceId]:{virtual_machine_id}".casefold()
+        return any(physical_id.casefold() == wanted for physical_id in device.physical_ids or [])
+
+    async def managed(self, device_id: str) -> ManagedDevice | None:
+        """Return the Intune managed device of an Entra device, the newest when there are several.
+
+        Source: https://learn.microsoft.com/graph/api/intune-devices-manageddevice-list
+        """
+        query = ManagedDevicesRequestBuilder.ManagedDevicesRequestBuilderGetQueryParameters(
+            filter=f"azureADDeviceId eq '{device_id}'"
+        )
+        builder = self._graph.device_management.managed_devices
+        page = await builder.get(RequestConfiguration(query_parameters=query))
+        found: list[ManagedDevice] = []
+        while page is not None:
+            found += [item for item in page.value or [] if item.azure_a_d_device_id == device_id]
+            page = await builder.with_url(page.odata_next_link).get() if page.odata_next_link else None
+        return max(found, key=lambda item: item.enrolled_date_time or 0, default=None)

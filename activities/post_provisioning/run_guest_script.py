@@ -1,0 +1,129 @@
+"""How a PowerShell script is run in a guest: by managed Run Command, one resource a script."""
+
+from importlib import resources
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.core.polling import AsyncLROPoller
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import bounded, not_yet
+from activities.long_running import complete, heartbeating, remove
+from activities.signatures import CloudPcReference, FailureDetails
+from cloud.clients import CloudClients
+
+_TIMEOUT_IN_SECONDS = 600
+
+
+class GuestScripts:
+    """Runs script files in a Cloud PC's Windows and reads what came of them.
+
+    Azure allows 25 run commands a VM, and 12 changes to a VM refilled by 4 a minute, which run commands
+    and their removal share with extensions. The seven steps, the extension and the agent's installation
+    fit; so the commands are removed later, all together.
+    Source: https://learn.microsoft.com/azure/virtual-machines/windows/run-command-managed
+    """
+
+    def __init__(self, clients: CloudClients) -> None:
+        self._commands = clients.compute.virtual_machine_run_commands
+        self._group = clients.settings.resource_group
+        self._poll_interval = clients.settings.poll_interval
+
+    async def run(
+        self,
+        cloud_pc: CloudPcReference,
+        command: str,
+        script: str,
+        *,
+        parameters: dict[str, str] | None = None,
+        secrets: dict[str, str] | None = None,
+    ) -> str:
+        """Run a script and return what it wrote, in one bounded line.
+
+        A command that succeeded already is not run again; one that failed is removed and run anew.
+
+        Args:
+            cloud_pc: Where to run it.
+            command: Name of the run command resource.
+            script: The script's text.
+            parameters: The script's parameters.
+            secrets: Parameters that Azure keeps to itself.
+
+        Raises:
+            ApplicationError: `GuestScriptFailed` with the guest's own error text.
+
+        """
+        ids = (self._group, cloud_pc.computer_name, command)
+        body = _body(cloud_pc, script, parameters or {}, secrets or {})
+
+        async def begin() -> AsyncLROPoller[Any] | None:
+            match await self._state(ids):
+                case "Succeeded":
+                    return None
+                case "Failed" | "TimedOut" | "Canceled":
+                    async with heartbeating():
+                        await (await self._commands.begin_delete(*ids)).result()
+                case "Missing":
+                    pass
+                case state:
+                    raise not_yet(f"the run command {command} is {state}", self._poll_interval)
+            return await self._commands.begin_create_or_update(*ids, body)
+
+        async def resume(token: str) -> AsyncLROPoller[Any]:
+            return await self._commands.begin_create_or_update(*ids, {}, continuation_token=token)
+
+        await complete("/".join(ids), resume=resume, begin=begin)
+        # The provisioning state says only that the script was started.
+        view = await self._instance_view(ids)
+        if view.execution_state != "Succeeded" or view.exit_code != 0:
+            text = view.error or view.output or view.execution_message or "the script wrote nothing"
+            raise ApplicationError(
+                bounded(text),
+                FailureDetails(remedy="set it by Intune or Group Policy, or reprovision"),
+                type="GuestScriptFailed",
+            )
+        return bounded(view.output or "")
+
+    async def remove(self, cloud_pc: CloudPcReference) -> int:
+        """Remove every run command of the Cloud PC's machine and return how many there were."""
+        names = [
+            command.name
+            async for command in self._commands.list_by_virtual_machine(self._group, cloud_pc.computer_name)
+            if command.name
+        ]
+        for name in names:
+            await remove(self._commands, (self._group, cloud_pc.computer_name, name))
+        return len(names)
+
+    async def _instance_view(self, ids: tuple[str, str, str]) -> Any:
+        found: Any = await self._commands.get_by_virtual_machine(*ids, expand="instanceView")
+        return found.properties.instance_view
+
+    async def _state(self, ids: tuple[str, str, str]) -> str:
+        try:
+            view = await self._instance_view(ids)
+        except ResourceNotFoundError:
+            return "Missing"
+        if view is None:
+            return "Pending"
+        return "Failed" if view.execution_state == "Succeeded" and view.exit_code else str(view.execution_state)
+
+
+def script_text(package: str, name: str) -> str:
+    """Return the text of a script file that lies beside the modules of `package`."""
+    return resources.files(package).joinpath(name).read_text(encoding="utf-8")
+
+
+def _body(
+    cloud_pc: CloudPcReference, script: str, parameters: dict[str, str], secrets: dict[str, str]
+) -> dict[str, Any]:
+    return {
+        "location": cloud_pc.region,
+        "properties": {
+            "source": {"script": script},
+            "parameters": [{"name": name, "value": value} for name, value in parameters.items()],
+            "protectedParameters": [{"name": name, "value": value} for name, value in secrets.items()],
+            "timeoutInSeconds": _TIMEOUT_IN_SECONDS,
+            "asyncExecution": False,
+        },
+    }
