@@ -1,6 +1,7 @@
 """The SDK clients of one worker process, and their lifetime."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.identity.aio import DefaultAzureCredential
 from azure.mgmt.authorization.aio import AuthorizationManagementClient
 from azure.mgmt.compute.aio import ComputeManagementClient
@@ -25,6 +27,10 @@ from msgraph.graph_service_client import GraphServiceClient
 from msgraph_core import GraphClientFactory
 
 from cloud.settings import Settings
+
+
+class SignInError(Exception):
+    """The worker's identity cannot sign in; the message names the variables, in one line."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,15 @@ class CloudClients:
 
 @asynccontextmanager
 async def cloud_clients(settings: Settings) -> AsyncGenerator[CloudClients, None]:
-    """Make the clients, and close them with everything they hold at the end."""
+    """Make the clients, sign in, and close them with everything they hold at the end.
+
+    Raises:
+        SignInError: No identity is configured, or Entra ID refuses it or cannot be reached.
+
+    """
     async with AsyncExitStack() as stack:
         credential = await stack.enter_async_context(DefaultAzureCredential(retry_total=0))
+        await _sign_in(credential, f"{settings.resource_manager_url}/.default")
         arm: dict[str, Any] = {
             "base_url": settings.resource_manager_url,
             "credential_scopes": [f"{settings.resource_manager_url}/.default"],
@@ -84,6 +96,18 @@ async def cloud_clients(settings: Settings) -> AsyncGenerator[CloudClients, None
             graph=GraphServiceClient(request_adapter=adapter),
             graph_adapter=adapter,
         )
+
+
+async def _sign_in(credential: DefaultAzureCredential, scope: str) -> None:
+    try:
+        await credential.get_token(scope)
+    except (ClientAuthenticationError, ServiceRequestError, ValueError) as error:
+        # The text of Entra ID's answer goes on for pages.
+        reason = re.search(r"AADSTS\d+: [^.]*\.", str(error))
+        raise SignInError(
+            "AZURE_AUTHORITY_HOST, AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET: cannot sign in "
+            f"({reason[0] if reason else str(error).splitlines()[0][:200]}); correct them"
+        ) from error
 
 
 def _warm_up() -> None:

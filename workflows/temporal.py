@@ -2,11 +2,13 @@
 
 import dataclasses
 
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.plugin import SimplePlugin
+from temporalio.service import RPCError
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
@@ -44,11 +46,58 @@ PLUGIN = SimplePlugin("cloud-pc", data_converter=pydantic_data_converter, workfl
 """Given to the client, from which workers inherit it, and to a replayer."""
 
 
+class ConnectionFailedError(Exception):
+    """The Temporal server cannot be used; the message says why and what to set, in one line."""
+
+
 async def connect() -> Client:
     """Connect as `TEMPORAL_*` variables or the profile in `temporal.toml` say, as the CLI does.
 
     Raises:
-        RuntimeError: The server cannot be reached or refuses.
+        ConnectionFailedError: The configuration is wrong, or the server cannot be reached or refuses.
 
     """
-    return await Client.connect(**ClientConfig.load_client_connect_config(), plugins=[PLUGIN])
+    try:
+        config = ClientConfig.load_client_connect_config()
+    except (ValueError, RuntimeError, OSError) as error:
+        raise ConnectionFailedError(f"TEMPORAL_CONFIG_FILE, TEMPORAL_PROFILE: {error}; correct the profile") from error
+    target = config.setdefault("target_host", "localhost:7233")
+    try:
+        return await Client.connect(**config, plugins=[PLUGIN])
+    except (RuntimeError, RPCError) as error:
+        raise ConnectionFailedError(
+            f"TEMPORAL_ADDRESS: no Temporal server answers at {target} ({_first_line(error)}); start it or correct it"
+        ) from error
+
+
+async def require_search_attributes(client: Client) -> None:
+    """See that the namespace has our search attributes: without one every workflow task would fail, for ever.
+
+    Raises:
+        ConnectionFailedError: One is missing; the message has the command that makes it.
+
+    """
+    try:
+        answer = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+    except RPCError as error:
+        raise ConnectionFailedError(
+            f"TEMPORAL_NAMESPACE: {client.namespace} cannot be read ({_first_line(error)}); correct it"
+        ) from error
+    missing = [
+        f"--name {name} --type {kind}"
+        for name, kind in SEARCH_ATTRIBUTES.items()
+        if name not in answer.custom_attributes
+    ]
+    if missing:
+        commands = " && ".join(
+            f"temporal operator search-attribute create -n {client.namespace} {arguments}" for arguments in missing
+        )
+        raise ConnectionFailedError(
+            f"TEMPORAL_NAMESPACE: {client.namespace} lacks search attributes; make them: {commands}"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

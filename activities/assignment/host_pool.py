@@ -40,7 +40,7 @@ class HostPools:
         tags = {"managedBy": naming.MANAGED_BY, "provisioningPolicyId": cloud_pc.policy_id}
         # Without single sign-on, clients that are not joined to Entra ID need to be told that the host is.
         rdp = "enablerdsaadauth:i:1;" if single_sign_on else "targetisaadjoined:i:1;"
-        pool = await self._host_pool(cloud_pc)
+        pool: Any = await self._host_pool(cloud_pc)
         if pool is None or pool.custom_rdp_property != rdp:
             body = HostPool(
                 location=region,
@@ -77,7 +77,8 @@ class HostPools:
         now = datetime.now(UTC)
         if not current.token or current.expiration_time is None or current.expiration_time < now + _TOKEN_RESERVE:
             renewal = RegistrationInfoPatch(
-                expiration_time=now + _TOKEN_LIFETIME, registration_token_operation="Update"
+                expiration_time=now + _TOKEN_LIFETIME,
+                registration_token_operation="Update",  # noqa: S106 - the name of an operation
             )
             await self._client.host_pools.update(self._group, name, HostPoolPatch(registration_info=renewal))
             current = await self._client.host_pools.retrieve_registration_token(self._group, name)

@@ -2,9 +2,10 @@
 
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure.mgmt.authorization.models import RoleAssignmentCreateParameters
+from azure.mgmt.authorization.v2022_04_01.models import RoleAssignmentCreateParameters
 
 from cloud.clients import CloudClients
 
@@ -32,7 +33,8 @@ class RoleAssignments:
     """Grants and revokes. Source: https://learn.microsoft.com/azure/role-based-access-control/troubleshooting."""
 
     def __init__(self, clients: CloudClients) -> None:
-        self._assignments = clients.authorization.role_assignments
+        # Untyped, since the client offers the operations of every api-version at once.
+        self._assignments: Any = clients.authorization.role_assignments
         self._subscription = f"/subscriptions/{clients.settings.subscription_id}"
 
     async def grant(self, assignment: RoleAssignment) -> None:

@@ -61,7 +61,7 @@ class Assignment:
             await self._scripts.run(
                 cloud_pc,
                 "install-avd-agent",
-                script_text(__package__, "install_avd_agent.ps1"),
+                script_text("activities.assignment", "install_avd_agent.ps1"),
                 secrets={"RegistrationToken": await self._pools.registration_token(cloud_pc)},
             )
             host = await self._pools.session_host(cloud_pc)
@@ -92,7 +92,7 @@ class Assignment:
         ids = (self._group, naming.host_pool_name(cloud_pc), request.session_host)
         host: Any = await self._session_hosts.get(*ids)
         if (host.assigned_user or "").casefold() != user.casefold():
-            host = await self._session_hosts.update(*ids, SessionHostPatch(assigned_user=user))
+            host = await self._session_hosts.update(*ids, session_host=SessionHostPatch(assigned_user=user))
         self._require_usable(host, cloud_pc.computer_name)
         return StepResult(detail=f"{request.session_host} is {host.status} and assigned to {user}")
 

@@ -50,7 +50,7 @@ class AllocateCapacity:
             async for sku in self._compute.resource_skus.list(filter=f"location eq '{region}'")
             if sku.resource_type == "virtualMachines" and sku.name in request.service_plan.vm_sizes
         }
-        quota = _Quota({usage.name.value.lower(): usage async for usage in self._compute.usage.list(region)})
+        quota = _Quota({str(usage.name.value).lower(): usage async for usage in self._compute.usage.list(region)})
         refusals: list[str] = []
         for size in request.service_plan.vm_sizes:
             refusal, zone = _availability(skus.get(size), region, quota)
@@ -76,7 +76,7 @@ def _availability(sku: ResourceSku | None, region: str, quota: _Quota) -> tuple[
     for restriction in restrictions:
         if restriction.type == "Location":
             return f"restricted: {restriction.reason_code}", None
-    restricted = set(_zones(restriction.restriction_info.zones for restriction in restrictions))
+    restricted = set(_zones(item.restriction_info.zones for item in restrictions if item.restriction_info))
     offered = sorted(_zones(info.zones for info in sku.location_info or []))
     free = [zone for zone in offered if zone not in restricted]
     if offered and not free:

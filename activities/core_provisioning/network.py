@@ -1,6 +1,5 @@
 """Step 3: the network. The interface is made before the VM, since ARM wants it when the VM is created."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 from temporalio import activity
@@ -48,11 +47,13 @@ class Network:
         )
 
     async def _existing_hosted_subnet(self, region: str) -> str | None:
-        networks: AsyncIterator[Any] = self._network.virtual_networks.list(self._group)
-        async for network in networks:
-            is_ours = (network.tags or {}).get(HOSTED_NETWORK_TAG) == "microsoftHosted"
+        networks: list[Any] = [network async for network in self._network.virtual_networks.list(self._group)]
+        for network in networks:
+            network_tags: dict[str, str] = network.tags or {}
+            is_ours = network_tags.get(HOSTED_NETWORK_TAG) == "microsoftHosted"
             if is_ours and network.location == region and network.properties.provisioning_state == "Succeeded":
-                for subnet in network.properties.subnets or []:
+                subnets: list[Any] = network.properties.subnets or []
+                for subnet in subnets:
                     if subnet.name == _SUBNET:
                         return subnet.id
         return None

@@ -25,7 +25,7 @@ class GuestScripts:
     """
 
     def __init__(self, clients: CloudClients) -> None:
-        self._commands = clients.compute.virtual_machine_run_commands
+        self._commands: Any = clients.compute.virtual_machine_run_commands
         self._group = clients.settings.resource_group
         self._poll_interval = clients.settings.poll_interval
 

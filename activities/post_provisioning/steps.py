@@ -62,5 +62,5 @@ class PostProvisioning:
     async def _run(
         self, step: Step, cloud_pc: CloudPcReference, parameters: dict[str, str] | None = None
     ) -> StepResult:
-        script = script_text(__package__, f"{step}.ps1")
+        script = script_text("activities.post_provisioning", f"{step}.ps1")
         return StepResult(detail=await self._scripts.run(cloud_pc, step.activity_id, script, parameters=parameters))

@@ -128,7 +128,9 @@ def cmdlet(name: str, *parameters: Parameter) -> Callable[[Callable[[Call], Sequ
     return lambda run: Cmdlet(name, parameters, run)
 
 
-def bind(command: str, parameters: Sequence[Parameter], arguments: Sequence[Argument], *, has_input: bool) -> dict[str, Value]:
+def bind(
+    command: str, parameters: Sequence[Parameter], arguments: Sequence[Argument], *, has_input: bool
+) -> dict[str, Value]:
     """Return the value of each parameter that was given.
 
     Args:

@@ -84,7 +84,7 @@ class PowerShellError(Exception):
         self.thrown = thrown
 
 
-class NotSimulated(Exception):  # noqa: N818 - it says what is the matter
+class NotSimulated(Exception):
     """The script uses something that the simulated Windows does not know, or is no valid script."""
 
     def __init__(self, message: str, position: Position | None = None) -> None:

@@ -104,7 +104,7 @@ class Disk:
 
 @dataclass
 class LocalGroup:
-    """One local group; members as `AUTHORITY\\name`."""
+    r"""One local group; members as `AUTHORITY\name`."""
 
     name: str
     sid: str
@@ -147,7 +147,7 @@ class Service:
 
 @dataclass
 class Guest:
-    """One Windows 11 machine. Only plain data, so that `dataclasses.asdict` gives JSON.
+    r"""One Windows 11 machine. Only plain data, so that `dataclasses.asdict` gives JSON.
 
     Attributes:
         computer_name: NetBIOS name.
@@ -155,7 +155,7 @@ class Guest:
         locale: BCP-47 tag of the display language; group names follow it.
         defects: The `DEFECTS` it was born with, sorted.
         disk: The OS disk.
-        registry: The keys of HKEY_LOCAL_MACHINE by path in lower case, such as `hklm\\software\\microsoft`.
+        registry: The keys of HKEY_LOCAL_MACHINE by path in lower case, such as `hklm\software\microsoft`.
         groups: Local groups.
         firewall_profiles: Whether Windows Firewall is on, by network profile.
         firewall_rules: Windows Firewall rules.
@@ -254,7 +254,7 @@ class Guest:
         return guest
 
     def registry_key(self, path: str) -> RegistryKey | None:
-        """Return the key at a path such as `HKLM:\\SOFTWARE\\Microsoft`, in any case, or None."""
+        r"""Return the key at a path such as `HKLM:\SOFTWARE\Microsoft`, in any case, or None."""
         return self.registry.get(_folded(path))
 
     def registry_value(self, path: str, name: str) -> int | str | None:

@@ -38,7 +38,7 @@ def get_property(value: Value, name: str, *, strict: bool) -> Value:
     match value:
         case Hashtable():
             if name in value:
-                return value[name]
+                return value.get(name)
             if folded in ("count", "keys", "values"):
                 parts: dict[str, Value] = {
                     "count": len(value),
@@ -62,8 +62,9 @@ def get_property(value: Value, name: str, *, strict: bool) -> Value:
             return value.full_name if folded == "fullname" else value.full_name.rsplit(".", 1)[-1]
         case None:
             pass
-        case _ if folded not in ("count", "length"):
-            raise NotSimulated(f"The simulated Windows does not know the property {name} of {type_of(value)}.")
+        case _:
+            if folded not in ("count", "length"):
+                raise NotSimulated(f"The simulated Windows does not know the property {name} of {type_of(value)}.")
     if strict:
         raise PowerShellError(
             ErrorRecord(f"The property '{name}' cannot be found on this object. Verify that the property exists.")
@@ -74,7 +75,9 @@ def get_property(value: Value, name: str, *, strict: bool) -> Value:
 
 
 def _member_enumeration(array: Array, name: str, *, strict: bool) -> Value:
-    gathered = [found for item in array for found in items(get_property(item, name, strict=strict)) if found is not None]
+    gathered = [
+        found for item in array for found in items(get_property(item, name, strict=strict)) if found is not None
+    ]
     if len(gathered) == 1:
         return gathered[0]
     return Array(gathered) if gathered else None
@@ -98,7 +101,9 @@ def set_property(value: Value, name: str, new: Value) -> None:
             value.properties[own] = new
             return
     raise PowerShellError(
-        ErrorRecord(f"The property '{name}' cannot be found on this object. Verify that the property exists and can be set.")
+        ErrorRecord(
+            f"The property '{name}' cannot be found on this object. Verify that the property exists and can be set."
+        )
     )
 
 

@@ -13,7 +13,7 @@ from simulator.windows import syntax
 from simulator.windows.errors import EXCEPTION_TYPES, ErrorRecord, NotSimulated, PowerShellError
 
 Value: TypeAlias = Union[
-    None, bool, int, float, str, "Array", "Hashtable", "PSObject", "EnumValue", "TypeName", syntax.ScriptBlock
+    bool, int, float, str, "Array", "Hashtable", "PSObject", "EnumValue", "TypeName", syntax.ScriptBlock, None
 ]
 """Any value of PowerShell."""
 
@@ -31,8 +31,9 @@ class Hashtable:
     def __contains__(self, key: str) -> bool:
         return key.lower() in self._entries
 
-    def __getitem__(self, key: str) -> Value:
-        return self._entries[key.lower()][1]
+    def get(self, key: str) -> Value:
+        """Return the value of a key, or None."""
+        return self._entries.get(key.lower(), (key, None))[1]
 
     def __setitem__(self, key: str, value: Value) -> None:
         self._entries[key.lower()] = (key, value)

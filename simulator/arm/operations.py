@@ -1,0 +1,204 @@
+"""The one kind of long-running operation that every resource type uses.
+
+Source: learn.microsoft.com/azure/azure-resource-manager/management/async-operations
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from simulator.arm.errors import ArmError
+from simulator.ledger import LedgerEntry
+
+if TYPE_CHECKING:
+    from simulator.arm.call import Call
+    from simulator.arm.store import Resource
+    from simulator.cloud import Cloud
+
+RETRY_AFTER_SECONDS = 10
+"""How long clients are asked to wait between polls: the least that the resource provider contract allows."""
+
+Work = Callable[[], Awaitable[dict[str, Any] | None]]
+
+
+@dataclass(eq=False)
+class Operation:
+    """One long-running operation; it stays readable when it is over.
+
+    Attributes:
+        id: GUID.
+        resource_id: ARM id of what it works on.
+        path: Where it is read.
+        api_version: The api-version of the request that began it.
+        start_time: ISO 8601 UTC.
+        entry: The ledger entry of the request that began it.
+        status: `InProgress`, `Succeeded`, `Failed` or `Canceled`.
+        end_time: ISO 8601 UTC, or None while it is under way.
+        error: Why it failed, or None.
+        output: What its `Location` answers in the end, or None for no body.
+
+    """
+
+    id: str
+    resource_id: str
+    path: str
+    api_version: str
+    start_time: str
+    entry: LedgerEntry
+    status: str = "InProgress"
+    end_time: str | None = None
+    error: ArmError | None = None
+    output: dict[str, Any] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.status == "InProgress"
+
+
+class Operations:
+    """Begins operations, lets them take their time, and tells clients how far they are.
+
+    Attributes:
+        by_id: Every operation ever begun, by its id.
+
+    """
+
+    def __init__(self, cloud: "Cloud") -> None:
+        self._cloud = cloud
+        self.by_id: dict[str, Operation] = {}
+
+    def begin(
+        self,
+        call: "Call",
+        resource: "Resource",
+        seconds: float,
+        work: Work,
+        failed: Callable[[ArmError], None],
+        *,
+        path: str,
+        exclusive: bool = True,
+    ) -> Operation:
+        """Begin an operation.
+
+        Args:
+            call: The request that begins it.
+            resource: What it works on.
+            seconds: How long the real service takes before the effect.
+            work: Brings the effect about; what it returns, the operation's `Location` answers. It may raise `ArmError`.
+            failed: Told when the operation fails, in place of the effect or after it.
+            path: Where it is read, without its id.
+            exclusive: Whether the resource counts as busy meanwhile.
+
+        """
+        operation_id = self._cloud.new_id("operation")
+        operation = Operation(
+            id=operation_id,
+            resource_id=resource.id,
+            path=f"{path}/{operation_id}",
+            api_version=call.api_version,
+            start_time=self._cloud.clock.timestamp(),
+            entry=call.entry,
+        )
+        operation.entry.operation = operation.status
+        self.by_id[operation_id] = operation
+        if exclusive:
+            resource.operation = operation
+        fault = self._cloud.faults.take(call.method, call.path, "operation")
+        error = ArmError(fault.status, fault.code, fault.message) if fault else None
+        self._cloud.spawn(self._run(operation, resource, seconds, work, failed, error))
+        return operation
+
+    async def _run(
+        self,
+        operation: Operation,
+        resource: "Resource",
+        seconds: float,
+        work: Work,
+        failed: Callable[[ArmError], None],
+        fault: ArmError | None,
+    ) -> None:
+        await self._cloud.clock.sleep(seconds)
+        if not operation.is_running:
+            return
+        try:
+            if fault:
+                raise fault
+            output = await work()
+        except ArmError as error:
+            if operation.is_running:
+                failed(error)
+                self._end(operation, resource, "Failed", error)
+        else:
+            if operation.is_running:
+                operation.output = output
+                self._end(operation, resource, "Succeeded")
+
+    def preempt(self, resource: "Resource") -> None:
+        """End the operation under way on a resource, for a newer one takes its place."""
+        if resource.operation is not None:
+            message = "Operation execution has been preempted by a more recent operation."
+            self._end(resource.operation, resource, "Canceled", ArmError(409, "OperationPreempted", message))
+
+    def _end(self, operation: Operation, resource: "Resource", status: str, error: ArmError | None = None) -> None:
+        operation.status = operation.entry.operation = status
+        operation.error = error
+        operation.end_time = self._cloud.clock.timestamp()
+        if resource.operation is operation:
+            resource.operation = None
+
+    def headers(self, operation: Operation, *, status: bool = True, monitor: bool = False) -> dict[str, str]:
+        """Return the headers that lead a client to an operation.
+
+        Args:
+            operation: The operation.
+            status: Whether to give the address of its status, `Azure-AsyncOperation`.
+            monitor: Whether to give the address of its result, `Location`.
+
+        """
+        address = f"{self._cloud.base_url}{operation.path}?"
+        version = f"api-version={operation.api_version}"
+        headers = self._cloud.clock.retry_after(RETRY_AFTER_SECONDS)
+        if status:
+            headers["Azure-AsyncOperation"] = f"{address}{version}"
+        if monitor:
+            headers["Location"] = f"{address}monitor=true&{version}"
+        return headers
+
+    def answer(self, operation_id: str, *, monitor: bool) -> web.Response:
+        """Answer a poll: the operation's status or, with `monitor`, its result once it is there.
+
+        Raises:
+            ArmError: 404, there is no such operation; or, for its result, how it failed.
+
+        """
+        operation = self.by_id.get(operation_id.lower())
+        if operation is None:
+            raise ArmError(404, "NotFound", f"The operation '{operation_id}' was not found.")
+        if not monitor:
+            headers = self._cloud.clock.retry_after(RETRY_AFTER_SECONDS) if operation.is_running else {}
+            return web.json_response(_status(operation), headers=headers)
+        if operation.is_running:
+            return web.Response(status=202, headers=self.headers(operation, status=False, monitor=True))
+        if operation.error:
+            raise operation.error
+        if operation.output is None:
+            return web.Response(status=204)
+        return web.json_response(operation.output)
+
+
+def _status(operation: Operation) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "name": operation.id,
+        "startTime": operation.start_time,
+        "status": operation.status,
+    }
+    if operation.end_time:
+        body["endTime"] = operation.end_time
+    if operation.error:
+        body["error"] = operation.error.as_json()
+    if operation.output is not None:
+        body["properties"] = {"output": operation.output}
+    return body

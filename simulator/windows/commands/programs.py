@@ -1,0 +1,116 @@
+"""The executables of Windows that scripts call; each takes its arguments and returns its output and exit code."""
+
+import uuid
+from collections.abc import Sequence
+
+from simulator.windows.errors import NotSimulated
+from simulator.windows.guest import RDAGENT_KEY, RDAGENT_SERVICE, Guest, RegistryValue, Service
+
+PACKAGES = {
+    "https://query.prod.cms.rt.microsoft.com/cms/api/am/binary/RWrmXv": "Remote Desktop Services Infrastructure Agent",
+    "https://query.prod.cms.rt.microsoft.com/cms/api/am/binary/RWrxrH": "Remote Desktop Agent Boot Loader",
+}
+"""The installers of the Azure Virtual Desktop agent by where they are downloaded from.
+
+Source: https://learn.microsoft.com/azure/virtual-desktop/add-session-hosts-host-pool
+"""
+
+_AGENT, _BOOT_LOADER = PACKAGES.values()
+_SUCCESS = 0
+_FATAL_INSTALL_ERROR = 1603
+_PACKAGE_NOT_OPENED = 1619
+
+
+def _unknown(program: str, arguments: Sequence[str]) -> NotSimulated:
+    # Not the arguments' values: one may be a secret.
+    options = [argument.partition("=")[0] for argument in arguments]
+    return NotSimulated(f"The simulated {program} does not know the arguments {' '.join(options)}.")
+
+
+def reagentc(guest: Guest, arguments: Sequence[str]) -> tuple[list[str], int]:
+    """Show or disable the Windows Recovery Environment: `/info` or `/disable`."""
+    match [argument.lower() for argument in arguments]:
+        case ["/info"]:
+            return [*_recovery_information(guest), "REAGENTC.EXE: Operation Successful."], _SUCCESS
+        case ["/disable"]:
+            if not guest.recovery_environment_enabled:
+                return ["REAGENTC.EXE: Windows RE is already disabled."], 2
+            if "recovery-environment" in guest.defects:
+                return ["REAGENTC.EXE: Operation failed: 3", "", "REAGENTC.EXE: An error has occurred."], 3
+            guest.recovery_environment_enabled = False
+            return ["REAGENTC.EXE: Operation Successful."], _SUCCESS
+        case _:
+            raise _unknown("reagentc.exe", arguments)
+
+
+def _recovery_information(guest: Guest) -> list[str]:
+    enabled = guest.recovery_environment_enabled
+    # The words depend on the display language; those here stand for any that is not English.
+    status = "Windows RE status:         " + ("Enabled" if enabled else "Disabled")
+    if not guest.locale.startswith("en"):
+        status = "Windows RE-Status:         " + ("Aktiviert" if enabled else "Deaktiviert")
+    recovery = next(partition for partition in guest.disk.partitions if partition.type == "Recovery")
+    location = rf"\\?\GLOBALROOT\device\harddisk0\partition{recovery.number}\Recovery\WindowsRE"
+    identifier = uuid.uuid5(uuid.NAMESPACE_URL, f"{guest.vm_id}/winre") if enabled else uuid.UUID(int=0)
+    return [
+        "Windows Recovery Environment (Windows RE) and system reset configuration",
+        "Information:",
+        "",
+        f"    {status}",
+        f"    Windows RE location:       {location if enabled else ''}",
+        f"    Boot Configuration Data (BCD) identifier: {identifier}",
+        "    Recovery image location:",
+        "    Recovery image index:      0",
+        "    Custom image location:",
+        "    Custom image index:        0",
+        "",
+    ]
+
+
+def dsregcmd(guest: Guest, arguments: Sequence[str]) -> tuple[list[str], int]:
+    """Show what the machine is joined to: `/status`."""
+    if [argument.lower() for argument in arguments] != ["/status"]:
+        raise _unknown("dsregcmd.exe", arguments)
+    words = {True: "YES", False: "NO"}
+    lines = [
+        "+----------------------------------------------------------------------+",
+        "| Device State                                                         |",
+        "+----------------------------------------------------------------------+",
+        "",
+        f"             AzureAdJoined : {words[guest.entra_joined]}",
+        "          EnterpriseJoined : NO",
+        f"              DomainJoined : {words[guest.domain is not None]}",
+        f"               Device Name : {guest.computer_name}",
+        "",
+    ]
+    if guest.entra_joined:
+        lines += [
+            f"                  DeviceId : {guest.entra_device_id}",
+            f"                  TenantId : {guest.entra_tenant_id}",
+        ]
+    return lines, _SUCCESS
+
+
+def msiexec(guest: Guest, arguments: Sequence[str]) -> tuple[list[str], int]:
+    """Install a package silently: `/i file.msi /quiet [/norestart] [NAME=value ...]`."""
+    options = [argument.lower() for argument in arguments if argument.startswith("/")]
+    values = [argument for argument in arguments if not argument.startswith("/")]
+    if not {"/i", "/quiet"} <= set(options) <= {"/i", "/quiet", "/norestart"} or not values:
+        raise _unknown("msiexec.exe", arguments)
+    package = PACKAGES.get(guest.files.get(values[0].lower(), ""))
+    if package is None:
+        return [], _PACKAGE_NOT_OPENED
+    if "avd-agent" in guest.defects:
+        return [], _FATAL_INSTALL_ERROR
+    if package not in guest.software:
+        guest.software.append(package)
+        if package == _AGENT:
+            properties = {name.upper(): value for name, _, value in (value.partition("=") for value in values[1:])}
+            key = guest.create_registry_key(RDAGENT_KEY)
+            key.values["isregistered"] = RegistryValue("IsRegistered", "DWord", 0)
+            key.values["registrationtoken"] = RegistryValue(
+                "RegistrationToken", "String", properties.get("REGISTRATIONTOKEN", "")
+            )
+        if package == _BOOT_LOADER:
+            guest.services.append(Service(RDAGENT_SERVICE, "Remote Desktop Agent Loader", "Running"))
+    return [], _SUCCESS

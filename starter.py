@@ -1,0 +1,491 @@
+"""The operator's command line: provision Cloud PCs, look at them, reprovision and deprovision them."""
+
+import asyncio
+import contextlib
+import difflib
+import json
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from models.base import GraphModel
+from models.cloud_pc import (
+    Accepted,
+    CloudPc,
+    CloudPcStatus,
+    Deprovision,
+    Reprovision,
+    StepState,
+    StepStatus,
+)
+from models.documents import DocumentError, load_policy, load_service_plans
+from models.provisioning_policy import ProvisioningPolicy, UserAccountType
+from models.service_plan import ServicePlan, ServicePlanCatalogue
+from workflows import temporal
+from workflows.cloud_pc import CloudPcWorkflow
+from workflows.process import end_process
+from workflows.provisioning_policy import ProvisioningPolicyWorkflow, ProvisionRequest, ProvisionResponse
+
+DONE, FAILED, WRONG_INPUT, NOT_FOUND, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 4, 130
+EXIT_CODES = """\b
+Exit codes:
+  0  done; with --wait: the Cloud PC is provisioned, with or without warnings, or gone
+  1  refused; with --wait: the Cloud PC ended failed
+  2  wrong input: a file, an argument, an environment variable
+  3  no such Cloud PC or user
+  4  the Temporal server or the worker does not answer
+"""
+
+_RUNNING = 'WorkflowType="CloudPcWorkflow" AND ExecutionStatus="Running"'
+_LOOK_EVERY = 0.5
+_ANSWER_WITHIN = timedelta(seconds=20)
+_SETTLED = frozenset({CloudPcStatus.PROVISIONED, CloudPcStatus.PROVISIONED_WITH_WARNINGS, CloudPcStatus.FAILED})
+_MARKS = {
+    StepState.PENDING: ("·", "dim"),
+    StepState.RUNNING: ("▶", "cyan"),
+    StepState.SUCCEEDED: ("✔", "green"),
+    StepState.WARNING: ("!", "yellow"),
+    StepState.FAILED: ("✘", "red"),
+    StepState.NOT_APPLICABLE: ("–", "dim"),
+}
+
+_out = Console(highlight=False, soft_wrap=True)
+Handle = WorkflowHandle[CloudPcWorkflow, CloudPc]
+
+
+class StarterError(Exception):
+    """Something is wrong that the operator can mend; the message has a line for each error."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Provision Cloud PCs and look after them.
+
+    The Temporal server is the one of the TEMPORAL_* variables or of the profile in temporal.toml, as for
+    the temporal CLI. CLOUD_PC is a Cloud PC's id, its computer name, or its user's principal name or
+    object id.
+    """
+
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_wait = click.option("--wait", is_flag=True, help="Stay and show every step until the work has ended.")
+_plans_file = click.option(
+    "--service-plans", "plans_file", type=click.Path(path_type=Path), help="File of service plans to add or override."
+)
+_cloud_pc = click.argument("cloud_pc", metavar="CLOUD_PC")
+
+
+@cli.command()
+@click.argument("policy_file", metavar="POLICY", type=click.Path(path_type=Path))
+@_plans_file
+@_as_json
+def check(policy_file: Path, plans_file: Path | None, as_json: bool) -> int:
+    """Check a provisioning policy, and a file of service plans; needs no server."""
+    policy, plans = load_policy(policy_file), load_service_plans(plans_file)
+    if as_json:
+        _print_json({"policy": _plain(policy), "servicePlans": [plan.id for plan in plans.service_plans]})
+    else:
+        _out.print(f"{policy_file}: policy {policy.id} is right; {len(plans.service_plans)} service plans")
+    return DONE
+
+
+@cli.command()
+@click.argument("policy_file", metavar="POLICY", type=click.Path(path_type=Path))
+@click.option("--user", required=True, help="User principal name or Entra object id.")
+@click.option("--service-plan", "plan_id", required=True, help="Id of the service plan, such as CPC_E_2C_8GB_128GB.")
+@_plans_file
+@_wait
+@_as_json
+def provision(policy_file: Path, user: str, plan_id: str, plans_file: Path | None, wait: bool, as_json: bool) -> int:
+    """Provision a user's Cloud PC after a policy; one that exists already stays as it is."""
+    policy, plans = load_policy(policy_file), load_service_plans(plans_file)
+    return asyncio.run(_provision(policy, _plan(plans, plan_id), user, wait, as_json))
+
+
+@cli.command()
+@_cloud_pc
+@_wait
+@_as_json
+def status(cloud_pc: str, wait: bool, as_json: bool) -> int:
+    """Show a Cloud PC with the state, start, duration and attempts of every step."""
+    return asyncio.run(_status(cloud_pc, wait, as_json))
+
+
+@cli.command(name="list")
+@click.option("--status", "status_name", type=click.Choice([status.value for status in CloudPcStatus]))
+@click.option("--policy", "policy_id", help="Id of the provisioning policy.")
+@_as_json
+def list_(status_name: str | None, policy_id: str | None, as_json: bool) -> int:
+    """List the Cloud PCs, all or those of a status or policy."""
+    return asyncio.run(_list(status_name, policy_id, as_json))
+
+
+@cli.command()
+@_cloud_pc
+@click.option("--reason", default="", help="Why, for the record.")
+@click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="The policy as it is now.")
+@click.option(
+    "--user-account-type",
+    type=click.Choice([kind.value for kind in UserAccountType]),
+    help="What the user is on the new Cloud PC.",
+)
+@_wait
+@_as_json
+def reprovision(
+    cloud_pc: str, reason: str, policy_file: Path | None, user_account_type: str | None, wait: bool, as_json: bool
+) -> int:
+    """Take a Cloud PC away with all its data and make it anew."""
+    wish = Reprovision(
+        reason=reason,
+        policy=load_policy(policy_file) if policy_file else None,
+        user_account_type=UserAccountType(user_account_type) if user_account_type else None,
+    )
+    return asyncio.run(_ask(cloud_pc, CloudPcWorkflow.reprovision, wish, wait, as_json))
+
+
+@cli.command()
+@_cloud_pc
+@click.option("--reason", default="", help="Why, for the record.")
+@_wait
+@_as_json
+def deprovision(cloud_pc: str, reason: str, wait: bool, as_json: bool) -> int:
+    """Take a Cloud PC away for good, with all its data."""
+    return asyncio.run(_ask(cloud_pc, CloudPcWorkflow.deprovision, Deprovision(reason=reason), wait, as_json))
+
+
+async def _provision(policy: ProvisioningPolicy, plan: ServicePlan, user: str, wait: bool, as_json: bool) -> int:
+    client = await temporal.connect()
+    request = ProvisionRequest(policy=policy, service_plan=plan, user=user)
+    async with _answers():
+        response: ProvisionResponse = await client.execute_workflow(
+            ProvisioningPolicyWorkflow.run,
+            request,
+            id=f"provision-{policy.id}-{user.casefold()}",
+            task_queue=temporal.TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            execution_timeout=timedelta(minutes=10),
+        )
+    if not wait:
+        if as_json:
+            _print_json(_plain(response))
+        else:
+            was = "provisioning" if response.started else "exists already, nothing is changed"
+            _out.print(f"Cloud PC {response.cloud_pc_id}: {was}; look with: starter.py status {response.cloud_pc_id}")
+        return DONE
+    return await _follow(client.get_workflow_handle_for(CloudPcWorkflow.run, response.cloud_pc_id), as_json)
+
+
+async def _status(name: str, wait: bool, as_json: bool) -> int:
+    client = await temporal.connect()
+    handle = await _find(client, name)
+    if wait:
+        return await _follow(handle, as_json)
+    _print_cloud_pc(await _cloud_pc_of(handle), as_json)
+    return DONE
+
+
+async def _list(status_name: str | None, policy_id: str | None, as_json: bool) -> int:
+    client = await temporal.connect()
+    query = _RUNNING
+    if status_name:
+        query += f' AND {temporal.STATUS.name}="{status_name}"'
+    if policy_id:
+        query += f' AND {temporal.POLICY_ID.name}="{_quoted(policy_id)}"'
+    rows: list[dict[str, Any]] = []
+    async with _answers():
+        async for execution in client.list_workflows(query):
+            found = execution.typed_search_attributes
+            rows.append(
+                {
+                    "id": execution.id,
+                    "status": found.get(temporal.STATUS),
+                    "computerName": found.get(temporal.COMPUTER_NAME),
+                    "userPrincipalName": await execution.memo_value("userPrincipalName", None),
+                    "policyId": found.get(temporal.POLICY_ID),
+                    "servicePlan": found.get(temporal.SERVICE_PLAN),
+                    "steps": list(found.get(temporal.WARNINGS) or []),
+                }
+            )
+    if as_json:
+        _print_json(rows)
+        return DONE
+    table = Table("Computer name", "Status", "User", "Policy", "Service plan", "Troubled steps", "Id", box=None)
+    for row in rows:
+        table.add_row(
+            row["computerName"],
+            row["status"],
+            row["userPrincipalName"],
+            row["policyId"],
+            row["servicePlan"],
+            ", ".join(row["steps"]),
+            row["id"],
+        )
+    _out.print(table)
+    _out.print(f"{len(rows)} Cloud PCs; the same by: temporal workflow list --query '{query}'")
+    return DONE
+
+
+async def _ask(name: str, operation: Any, wish: Reprovision | Deprovision, wait: bool, as_json: bool) -> int:
+    client = await temporal.connect()
+    handle = await _find(client, name)
+    before = await _cloud_pc_of(handle)
+    try:
+        async with _answers():
+            accepted: Accepted = await handle.execute_update(operation, wish, rpc_timeout=_ANSWER_WITHIN)
+    except WorkflowUpdateFailedError as error:
+        raise StarterError(f"{name}: {error.cause}", FAILED) from error
+    if not wait:
+        if as_json:
+            _print_json(_plain(accepted))
+        else:
+            when = "now" if accepted.when == "now" else "when the current attempt has ended"
+            _out.print(f"Cloud PC {accepted.cloud_pc_id}: {accepted.operation} accepted, it begins {when}")
+        return DONE
+    return await _follow(handle, as_json, ends=isinstance(wish, Deprovision), after_attempt=before.attempt)
+
+
+async def _follow(handle: Handle, as_json: bool, *, ends: bool = False, after_attempt: int = 0) -> int:
+    """Show every step until the work has ended, and return the exit code."""
+    with _Checklist(quiet=as_json) as checklist:
+        while True:
+            async with _answers():
+                gone = (await handle.describe()).status != WorkflowExecutionStatus.RUNNING
+                pc = await handle.result(follow_runs=False) if gone else await _cloud_pc_of(handle)
+            checklist.show(pc)
+            has_failed = pc.status == CloudPcStatus.FAILED and pc.pending_operation is None
+            if (
+                gone
+                or (has_failed and checklist.seen_working)
+                or (not ends and pc.status in _SETTLED and pc.attempt > after_attempt and pc.pending_operation is None)
+            ):
+                break
+            await asyncio.sleep(_LOOK_EVERY)
+    _print_cloud_pc(pc, as_json, steps=False)
+    return FAILED if pc.status == CloudPcStatus.FAILED else DONE
+
+
+async def _find(client: Client, name: str) -> Handle:
+    """Return the Cloud PC of this id, computer name, user principal name or user object id."""
+    quoted = _quoted(name)
+    query = f'{_RUNNING} AND (WorkflowId="{quoted}" OR {temporal.COMPUTER_NAME.name}="{quoted}"'
+    query += f' OR {temporal.USER_ID.name}="{quoted}")'
+    async with _answers():
+        ids = [execution.id async for execution in client.list_workflows(query, limit=2)]
+        if not ids:
+            everyone = [execution async for execution in client.list_workflows(_RUNNING)]
+            users = {execution.id: await execution.memo_value("userPrincipalName", "") for execution in everyone}
+            ids = [cloud_pc_id for cloud_pc_id, user in users.items() if user.casefold() == name.casefold()]
+            if not ids:
+                known = [*users, *users.values()]
+                known += [execution.typed_search_attributes.get(temporal.COMPUTER_NAME) or "" for execution in everyone]
+                raise StarterError(
+                    f"{name}: no such Cloud PC; {_suggestion(name, known, 'starter.py list')}", NOT_FOUND
+                )
+    if len(ids) > 1:
+        raise StarterError(f"{name}: fits several Cloud PCs; give the id: {', '.join(ids)}", WRONG_INPUT)
+    return client.get_workflow_handle_for(CloudPcWorkflow.run, ids[0])
+
+
+async def _cloud_pc_of(handle: Handle) -> CloudPc:
+    """Return all that is known of the Cloud PC, with the attempts of the steps that run now."""
+    async with _answers():
+        pc = await handle.query(CloudPcWorkflow.cloud_pc, rpc_timeout=_ANSWER_WITHIN)
+        running = (await handle.describe()).raw_description.pending_activities
+    pending = {activity.activity_id: activity for activity in running}
+
+    def with_attempts(step: StepStatus) -> StepStatus:
+        activity = pending.get(step.step.activity_id)
+        if step.state != StepState.RUNNING or activity is None:
+            return step
+        waits_for = activity.last_failure.message
+        return step.model_copy(update={"attempts": activity.attempt, "detail": waits_for or step.detail})
+
+    return pc.model_copy(update={"steps": tuple(with_attempts(step) for step in pc.steps)})
+
+
+@contextlib.asynccontextmanager
+async def _answers() -> AsyncGenerator[None, None]:
+    """Turn what the server or the worker does not do into an error in one line."""
+    try:
+        yield
+    except WorkflowFailureError as error:
+        cause = error.cause.cause if isinstance(error.cause, ActivityError) else error.cause
+        if isinstance(cause, ApplicationError):
+            code = NOT_FOUND if cause.type == "UserNotFound" else FAILED
+            raise StarterError(f"{cause.type}: {cause.message}", code) from error
+        raise StarterError(f"the Cloud PC's workflow ended: {cause}", FAILED) from error
+    except WorkflowQueryFailedError as error:
+        raise StarterError(f"the worker cannot answer: {error}", NO_ANSWER) from error
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            raise StarterError("the Cloud PC is gone", NOT_FOUND) from error
+        raise StarterError(
+            f"no answer ({error.status.name}: {str(error).splitlines()[0]}); is worker.py running?", NO_ANSWER
+        ) from error
+
+
+class _Checklist(contextlib.AbstractContextManager["_Checklist"]):
+    """Shows the steps: as a table that stays in place on a terminal, else a line whenever a step ends."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._live = None if quiet or not _out.is_terminal else Live(console=_out, auto_refresh=False)
+        self._quiet = quiet
+        self._said: set[tuple[int, str, StepState]] = set()
+        self.seen_working = False
+
+    def __enter__(self) -> "_Checklist":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, pc: CloudPc) -> None:
+        """Show how things stand."""
+        self.seen_working |= pc.status in (CloudPcStatus.PROVISIONING, CloudPcStatus.DEPROVISIONING)
+        if self._live:
+            self._live.update(_steps_table(pc), refresh=True)
+        elif not self._quiet:
+            for step in pc.steps:
+                key = (pc.attempt, step.step.value, step.state)
+                if step.state not in (StepState.PENDING, StepState.RUNNING) and key not in self._said:
+                    self._said.add(key)
+                    _out.print(_step_line(step))
+
+
+def _steps_table(pc: CloudPc) -> Table:
+    table = Table("", "Step", "State", "Duration", "Attempts", "", box=None, title=f"{pc.computer_name}: {pc.status}")
+    for step in pc.steps:
+        mark, style = _MARKS[step.state]
+        attempts = "" if step.attempts is None else str(step.attempts)
+        table.add_row(mark, step.display_name, step.state, _duration(step), attempts, step.detail[:80], style=style)
+    return table
+
+
+def _step_line(step: StepStatus) -> Text:
+    mark, style = _MARKS[step.state]
+    return Text(
+        f"{mark} {step.display_name:<34} {step.state:<14} {_duration(step):>8}  {step.detail[:100]}", style=style
+    )
+
+
+def _duration(step: StepStatus) -> str:
+    if step.duration_in_seconds is not None:
+        return f"{step.duration_in_seconds:.1f} s"
+    if step.state == StepState.RUNNING and step.start_date_time is not None:
+        return f"{(datetime.now(UTC) - step.start_date_time).total_seconds():.0f} s …"
+    return ""
+
+
+def _print_cloud_pc(pc: CloudPc, as_json: bool, *, steps: bool = True) -> None:
+    if as_json:
+        _print_json(_plain(pc))
+        return
+    if steps:
+        _out.print(_steps_table(pc))
+    device = f"Entra {pc.entra_device_id or '–'}, Intune {pc.managed_device_id or '–'}"
+    network = (pc.network_id or "–").split("/virtualNetworks/")[-1].replace("/subnets/", ", subnet ")
+    facts = {
+        "Cloud PC": f"{pc.computer_name} ({pc.id}), attempt {pc.attempt}",
+        "Status": pc.status,
+        "User": f"{pc.user.display_name} <{pc.user.user_principal_name}>",
+        "Policy": f"{pc.policy_display_name} ({pc.policy_id})",
+        "Service plan": f"{pc.service_plan}, {pc.vm_size or 'no VM size yet'}",
+        "Region": pc.region,
+        "Network": f"{network}, {pc.private_ip_address or 'no address'}",
+        "Join": pc.join_type,
+        "Devices": device,
+        "Primary user": pc.primary_user or "–",
+        "Session host": f"{pc.session_host} in {pc.host_pool}" if pc.session_host else "–",
+        "Reached by": pc.connection or "–",
+    }
+    for name, value in facts.items():
+        _out.print(Text(f"{name:<13} {value}"))
+    for warning in pc.warnings:
+        _out.print(Text(f"Warning       {warning.step}: {warning.code}: {warning.message}", style="yellow"))
+    if pc.status_detail and pc.status == CloudPcStatus.FAILED:
+        failure = pc.status_detail
+        _out.print(Text(f"Failed        {failure.step}: {failure.code}: {failure.message}", style="red"))
+        _out.print(Text(f"Remedy        {failure.remedy}"))
+        if failure.leftovers:
+            _out.print(Text(f"Left over     {', '.join(failure.leftovers)} failed: see the steps", style="red"))
+    for refused in pc.refused_signals:
+        _out.print(Text(f"Refused       signal {refused.signal}: {refused.error}", style="yellow"))
+    if pc.pending_operation:
+        _out.print(Text(f"Waiting       {pc.pending_operation}, until the current attempt has ended"))
+
+
+def _plan(plans: ServicePlanCatalogue, plan_id: str) -> ServicePlan:
+    if plan := plans.find(plan_id):
+        return plan
+    known = [plan.id for plan in plans.service_plans]
+    raise StarterError(
+        f"--service-plan: {plan_id}: no such plan; {_suggestion(plan_id, known, 'one of these')}", WRONG_INPUT
+    )
+
+
+def _suggestion(word: str, known: list[str], source: str) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"use {source}: {', '.join(known)}" if source == "one of these" else f"see {source}"
+
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _plain(model: GraphModel) -> Any:
+    return model.model_dump(mode="json", by_alias=True)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit code; what is wrong goes to standard error, a line each."""
+    try:
+        return cli.main(arguments, prog_name="starter.py", standalone_mode=False) or DONE
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return WRONG_INPUT
+    except click.ClickException as error:
+        click.echo(f"error: {error.format_message()}", err=True)
+        return WRONG_INPUT
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except (StarterError, DocumentError, temporal.ConnectionFailedError) as error:
+        for line in str(error).splitlines():
+            click.echo(f"error: {line}", err=True)
+        if isinstance(error, StarterError):
+            return error.exit_code
+        return WRONG_INPUT if isinstance(error, DocumentError) else NO_ANSWER
+
+
+if __name__ == "__main__":
+    end_process(main())

@@ -1,0 +1,110 @@
+"""The worker process: connect, register, serve, stop cleanly on SIGTERM or Ctrl-C."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.assignment.session_host import Assignment
+from activities.core_provisioning.allocate_capacity import AllocateCapacity
+from activities.core_provisioning.entra_join import EntraJoin
+from activities.core_provisioning.intune_enrollment import IntuneEnrollment
+from activities.core_provisioning.network import Network
+from activities.core_provisioning.primary_user import PrimaryUserAssignment
+from activities.core_provisioning.virtual_machine import VirtualMachines
+from activities.deprovisioning import Deprovisioning
+from activities.errors import ActivityBoundary
+from activities.post_provisioning.steps import PostProvisioning
+from activities.users import Users
+from cloud.clients import CloudClients, SignInError, cloud_clients
+from cloud.settings import Settings, SettingsError
+from workflows.cloud_pc import CloudPcWorkflow
+from workflows.process import end_process
+from workflows.provisioning_policy import ProvisioningPolicyWorkflow
+from workflows.temporal import TASK_QUEUE, ConnectionFailedError, connect, require_search_attributes
+
+WORKFLOWS = [CloudPcWorkflow, ProvisioningPolicyWorkflow]
+"""Every workflow that the worker serves."""
+
+
+def activities(clients: CloudClients) -> list[Callable[..., Coroutine[Any, Any, Any]]]:
+    """Return every activity, bound to the clients."""
+    post, assignment, deprovisioning = PostProvisioning(clients), Assignment(clients), Deprovisioning(clients)
+    return [
+        Users(clients).find_user,
+        AllocateCapacity(clients).allocate_capacity,
+        Network(clients).attach_network,
+        VirtualMachines(clients).create_virtual_machine,
+        EntraJoin(clients).join_entra_id,
+        IntuneEnrollment(clients).enroll_in_intune,
+        PrimaryUserAssignment(clients).assign_primary_user,
+        post.hide_start_menu_power_icons,
+        post.disable_windows_reset,
+        post.assign_user_as_administrator,
+        post.set_teams_vdi_mode,
+        post.enable_time_zone_redirection,
+        post.resize_os_disk_partition,
+        post.disable_port_3389,
+        assignment.register_session_host,
+        assignment.grant_sign_in,
+        assignment.assign_user,
+        assignment.remove_run_commands,
+        deprovisioning.remove_session_host,
+        deprovisioning.remove_role_assignments,
+        deprovisioning.delete_managed_device,
+        deprovisioning.delete_virtual_machine,
+        deprovisioning.delete_entra_device,
+    ]
+
+
+def make_worker(client: Client, clients: CloudClients, *, max_cached_workflows: int = 2000) -> Worker:
+    """Return the worker of all workflows and activities.
+
+    Args:
+        client: Made with `workflows.temporal.PLUGIN`.
+        clients: Used by the activities as long as the worker runs.
+        max_cached_workflows: Living Cloud PCs that are kept in memory; others are replayed when they wake.
+
+    """
+    return Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=WORKFLOWS,
+        activities=activities(clients),
+        interceptors=[ActivityBoundary()],
+        max_cached_workflows=max_cached_workflows,
+        graceful_shutdown_timeout=timedelta(seconds=5),
+    )
+
+
+async def serve() -> int:
+    """Serve until SIGTERM or Ctrl-C and return the exit code: 0, or 2 when the configuration is wrong."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # At INFO these write every request with its headers.
+    for noisy in ("azure", "httpx", "msal"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        settings = Settings.from_environment(os.environ)
+        client = await connect()
+        await require_search_attributes(client)
+        async with cloud_clients(settings) as clients, make_worker(client, clients):
+            logging.info("serving task queue %s of namespace %s", TASK_QUEUE, client.namespace)
+            await stop.wait()
+    except (SettingsError, SignInError, ConnectionFailedError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    end_process(asyncio.run(serve()))
