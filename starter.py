@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import difflib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -162,7 +162,15 @@ def reprovision(
         policy=load_policy(policy_file) if policy_file else None,
         user_account_type=UserAccountType(user_account_type) if user_account_type else None,
     )
-    return asyncio.run(_ask(cloud_pc, CloudPcWorkflow.reprovision, wish, wait, as_json))
+    return asyncio.run(
+        _ask(
+            cloud_pc,
+            lambda handle: handle.execute_update(CloudPcWorkflow.reprovision, wish, rpc_timeout=_ANSWER_WITHIN),
+            wait,
+            as_json,
+            ends=False,
+        )
+    )
 
 
 @cli.command()
@@ -172,7 +180,16 @@ def reprovision(
 @_as_json
 def deprovision(cloud_pc: str, reason: str, wait: bool, as_json: bool) -> int:
     """Take a Cloud PC away for good, with all its data."""
-    return asyncio.run(_ask(cloud_pc, CloudPcWorkflow.deprovision, Deprovision(reason=reason), wait, as_json))
+    wish = Deprovision(reason=reason)
+    return asyncio.run(
+        _ask(
+            cloud_pc,
+            lambda handle: handle.execute_update(CloudPcWorkflow.deprovision, wish, rpc_timeout=_ANSWER_WITHIN),
+            wait,
+            as_json,
+            ends=True,
+        )
+    )
 
 
 async def _provision(policy: ProvisioningPolicy, plan: ServicePlan, user: str, wait: bool, as_json: bool) -> int:
@@ -247,13 +264,15 @@ async def _list(status_name: str | None, policy_id: str | None, as_json: bool) -
     return DONE
 
 
-async def _ask(name: str, operation: Any, wish: Reprovision | Deprovision, wait: bool, as_json: bool) -> int:
+async def _ask(
+    name: str, ask: Callable[[Handle], Awaitable[Accepted]], wait: bool, as_json: bool, *, ends: bool
+) -> int:
     client = await temporal.connect()
     handle = await _find(client, name)
     before = await _cloud_pc_of(handle)
     try:
         async with _answers():
-            accepted: Accepted = await handle.execute_update(operation, wish, rpc_timeout=_ANSWER_WITHIN)
+            accepted = await ask(handle)
     except WorkflowUpdateFailedError as error:
         raise StarterError(f"{name}: {error.cause}", FAILED) from error
     if not wait:
@@ -263,7 +282,7 @@ async def _ask(name: str, operation: Any, wish: Reprovision | Deprovision, wait:
             when = "now" if accepted.when == "now" else "when the current attempt has ended"
             _out.print(f"Cloud PC {accepted.cloud_pc_id}: {accepted.operation} accepted, it begins {when}")
         return DONE
-    return await _follow(handle, as_json, ends=isinstance(wish, Deprovision), after_attempt=before.attempt)
+    return await _follow(handle, as_json, ends=ends, after_attempt=before.attempt)
 
 
 async def _follow(handle: Handle, as_json: bool, *, ends: bool = False, after_attempt: int = 0) -> int:
@@ -300,9 +319,8 @@ async def _find(client: Client, name: str) -> Handle:
             if not ids:
                 known = [*users, *users.values()]
                 known += [execution.typed_search_attributes.get(temporal.COMPUTER_NAME) or "" for execution in everyone]
-                raise StarterError(
-                    f"{name}: no such Cloud PC; {_suggestion(name, known, 'starter.py list')}", NOT_FOUND
-                )
+                hint = _suggestion(name, known, "see starter.py list")
+                raise StarterError(f"{name}: no such Cloud PC; {hint}", NOT_FOUND)
     if len(ids) > 1:
         raise StarterError(f"{name}: fits several Cloud PCs; give the id: {', '.join(ids)}", WRONG_INPUT)
     return client.get_workflow_handle_for(CloudPcWorkflow.run, ids[0])
@@ -388,9 +406,8 @@ def _steps_table(pc: CloudPc) -> Table:
 
 def _step_line(step: StepStatus) -> Text:
     mark, style = _MARKS[step.state]
-    return Text(
-        f"{mark} {step.display_name:<34} {step.state:<14} {_duration(step):>8}  {step.detail[:100]}", style=style
-    )
+    line = f"{mark} {step.display_name:<34} {step.state:<14} {_duration(step):>8}  {step.detail[:100]}"
+    return Text(line, style=style)
 
 
 def _duration(step: StepStatus) -> str:
@@ -443,16 +460,13 @@ def _plan(plans: ServicePlanCatalogue, plan_id: str) -> ServicePlan:
     if plan := plans.find(plan_id):
         return plan
     known = [plan.id for plan in plans.service_plans]
-    raise StarterError(
-        f"--service-plan: {plan_id}: no such plan; {_suggestion(plan_id, known, 'one of these')}", WRONG_INPUT
-    )
+    hint = _suggestion(plan_id, known, f"use one of: {', '.join(known)}")
+    raise StarterError(f"--service-plan: {plan_id}: no such plan; {hint}", WRONG_INPUT)
 
 
-def _suggestion(word: str, known: list[str], source: str) -> str:
+def _suggestion(word: str, known: list[str], otherwise: str) -> str:
     close = difflib.get_close_matches(word, known, n=1)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"use {source}: {', '.join(known)}" if source == "one of these" else f"see {source}"
+    return f"did you mean {close[0]}?" if close else otherwise
 
 
 def _quoted(value: str) -> str:

@@ -57,9 +57,9 @@ def _load(path: Path, model: type[_Document]) -> _Document:
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
     except MarkedYAMLError as error:
-        mark: Any = error.problem_mark  # pyright: ignore[reportUnknownMemberType]
-        problem: Any = error.problem  # pyright: ignore[reportUnknownMemberType]
-        raise DocumentError(f"{path}:{mark.line + 1 if mark else 1}: {problem}; write valid YAML") from error
+        marked: Any = error
+        line = marked.problem_mark.line + 1 if marked.problem_mark else 1
+        raise DocumentError(f"{path}:{line}: {marked.problem}; write valid YAML") from error
     except YAMLError as error:
         raise DocumentError(f"{path}: {str(error).splitlines()[0]}; write valid YAML") from error
     if not isinstance(content, dict):

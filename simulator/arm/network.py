@@ -451,14 +451,15 @@ def find_referenced(store: ResourceStore, reference: Any, kind: str, by: Resourc
     resource = store.get(str(reference.get("id", "")))
     if resource is None or resource.type != kind:
         raise invalid_reference(str(reference.get("id", "")), by.id)
-    if resource.operation:
-        raise ArmError(
-            429,
-            "ReferencedResourceNotProvisioned",
-            f"Cannot proceed with operation because resource {resource.id} used by resource {by.id} is not in Succeeded "
-            f"state. Resource is in {resource.properties['provisioningState']} state.",
-            headers=clock.retry_after(10),
-        )
+    for locked in (resource, store.get(parent_of(resource.id))):
+        if locked and locked.operation:
+            raise ArmError(
+                429,
+                "ReferencedResourceNotProvisioned",
+                f"Cannot proceed with operation because resource {locked.id} used by resource {by.id} is not in "
+                f"Succeeded state. Resource is in {locked.properties['provisioningState']} state.",
+                headers=clock.retry_after(10),
+            )
     return resource
 
 

@@ -29,7 +29,8 @@ class Parameter:
         type_name: Full name of its type.
         mandatory: Whether the command fails without it.
         position: Its place among the arguments without a name, or None.
-        values: The words that it may be, as documented; empty allows everything.
+        values: What `[ValidateSet(...)]` allows; empty allows everything.
+        known: The words out of Windows' own that are known here; empty means that any will do.
         not_empty: Whether it may not be null or empty.
         pipeline: Whether it takes the pipeline's input, which then need not be given by name.
 
@@ -40,6 +41,7 @@ class Parameter:
     mandatory: bool = False
     position: int | None = None
     values: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
     not_empty: bool = False
     pipeline: bool = False
 
@@ -236,15 +238,19 @@ def _accepted(command: str, parameter: Parameter, value: Value) -> Value:
         raise _failure(
             command, f"Cannot bind argument to parameter '{name}' because it is null or an empty string or collection."
         )
-    if not parameter.values:
-        return converted
-    words = {word.lower(): word for word in parameter.values}
-    chosen = [words.get(to_text(item).lower()) for item in items(converted)]
-    if None in chosen:
+    if parameter.values and to_text(converted).lower() not in [word.lower() for word in parameter.values]:
         raise _failure(
             command,
             f"Cannot validate argument on parameter '{name}'. The argument \"{to_text(converted)}\" does not belong "
-            f'to the set "{",".join(parameter.values)}". Supply an argument that is in the set and then try the '
-            "command again.",
+            f'to the set "{",".join(parameter.values)}" specified by the ValidateSet attribute. Supply an argument '
+            "that is in the set and then try the command again.",
         )
-    return Array(chosen) if isinstance(converted, Array) else chosen[0]
+    if not parameter.known:
+        return converted
+    for word in parameter.known:
+        if word.lower() == to_text(converted).lower() and not isinstance(value, bool):
+            return word
+    raise NotSimulated(
+        f"{_subject(command)}The simulated Windows does not know '{to_text(converted)}' for parameter '{name}', only "
+        f"{', '.join(parameter.known)}."
+    )

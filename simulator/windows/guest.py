@@ -101,6 +101,11 @@ class Disk:
         neighbours = [p.offset for p in self.partitions if p.offset >= partition.end]
         return min([*neighbours, self.size - MIB]) - partition.offset
 
+    @property
+    def largest_free_extent(self) -> int:
+        """The size in bytes of the largest stretch of the disk that belongs to no partition."""
+        return max(self.size_max(partition) - partition.size for partition in self.partitions)
+
 
 @dataclass
 class LocalGroup:

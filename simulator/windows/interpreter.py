@@ -421,8 +421,10 @@ class Interpreter:
             or (name.endswith("preference") and not known_preference)
         ):
             raise NotSimulated(f"The simulated PowerShell cannot set ${variable.name}.", variable.at)
-        if name == "erroractionpreference" and value not in ERROR_ACTIONS:
-            raise NotSimulated(f"The simulated PowerShell does not know the preference {to_text(value)}.", variable.at)
+        if name == "erroractionpreference":
+            value = to_text(value).capitalize().replace("lyc", "lyC")
+            if value not in ERROR_ACTIONS:
+                raise NotSimulated(f"The simulated PowerShell does not know the preference {value}.", variable.at)
         scope = self._scopes[-1]
         type_name = type_name or (scope[name].type_name if name in scope else "")
         scope[name] = _Slot(convert(value, type_name) if type_name else value, type_name)
@@ -560,7 +562,7 @@ class Interpreter:
         return stream
 
     def _call_cmdlet(self, cmdlet: Cmdlet, arguments: Sequence[Argument], stream: list[Value] | None) -> list[Value]:
-        parameters = [*cmdlet.parameters, Parameter("ErrorAction", values=ERROR_ACTIONS)]
+        parameters = [*cmdlet.parameters, Parameter("ErrorAction", known=ERROR_ACTIONS)]
         bound = bind(cmdlet.name, parameters, arguments, has_input=stream is not None)
         action = to_text(bound.get("ErrorAction", self._preference()))
         return list(cmdlet.run(Call(self, cmdlet.name, bound, stream, action)))

@@ -52,6 +52,8 @@ def binary(name: str, left: Value, right: Value) -> Value:
     if name == "..":
         first, last = _integer(left), _integer(right)
         return Array(range(first, last + 1) if first <= last else range(first, last - 1, -1))
+    if name.endswith(("-join", "split")) and isinstance(right, Array):
+        raise NotSimulated(f"The simulated PowerShell knows {name} with a text only.")
     if name == "-join":
         return to_text(right).join(to_text(item) for item in items(left))
     if name in ("-is", "-isnot"):

@@ -17,25 +17,30 @@ _DIRECTIONS = {"Inbound": 1, "Outbound": 2}
 _ACTIONS = {"Allow": 2, "Block": 4}
 _PROFILES = {"Any": 0, "Domain": 1, "Private": 2, "Public": 4}
 
+_ACTIVE_STORE = Parameter("PolicyStore", known=("ActiveStore",))
 _SETTINGS = (
-    Parameter("Direction", values=tuple(_DIRECTIONS)),
-    Parameter("Action", values=tuple(_ACTIONS)),
-    Parameter("Enabled", values=("True", "False")),
-    Parameter("Profile", values=tuple(_PROFILES)),
-    Parameter("Protocol", values=("TCP", "UDP", "Any")),
+    Parameter("Direction", known=tuple(_DIRECTIONS)),
+    Parameter("Action", known=tuple(_ACTIONS)),
+    Parameter("Enabled", known=("True", "False")),
+    Parameter("Profile", known=tuple(_PROFILES)),
+    Parameter("Protocol", known=("TCP", "UDP", "Any")),
     Parameter("LocalPort"),
 )
 
 
-def _check_service(call: Call) -> None:
+def _is_served(call: Call) -> bool:
+    """Return whether the firewall's service runs, after its silence has been reported."""
     service = call.guest.service("MpsSvc")
     if not service or service.status != "Running":
-        raise call.failure("There are no more endpoints available from the endpoint mapper. ", _CIM_EXCEPTION)
+        call.report("There are no more endpoints available from the endpoint mapper. ", _CIM_EXCEPTION)
+        return False
+    return True
 
 
 def _rule(call: Call) -> FirewallRule | None:
     """Return the rule with the name, or None after its absence has been reported."""
-    _check_service(call)
+    if not _is_served(call):
+        return None
     name = call.text("Name")
     rule = next((rule for rule in call.guest.firewall_rules if rule.name.lower() == name.lower()), None)
     if rule is None:
@@ -77,12 +82,11 @@ def _apply(call: Call, rule: FirewallRule) -> None:
     rule.local_port = call.text("LocalPort", rule.local_port)
 
 
-@cmdlet("Get-NetFirewallRule", Parameter("Name", position=0))
+@cmdlet("Get-NetFirewallRule", Parameter("Name", position=0), _ACTIVE_STORE)
 def get_net_firewall_rule(call: Call) -> Sequence[Value]:
     """Return the rules, or the one with a name."""
     if not call.has("Name"):
-        _check_service(call)
-        return [_rule_object(rule) for rule in call.guest.firewall_rules]
+        return [_rule_object(rule) for rule in call.guest.firewall_rules] if _is_served(call) else []
     rule = _rule(call)
     return [_rule_object(rule)] if rule else []
 
@@ -90,7 +94,8 @@ def get_net_firewall_rule(call: Call) -> Sequence[Value]:
 @cmdlet("New-NetFirewallRule", Parameter("Name"), Parameter("DisplayName", mandatory=True), *_SETTINGS)
 def new_net_firewall_rule(call: Call) -> Sequence[Value]:
     """Make a rule."""
-    _check_service(call)
+    if not _is_served(call):
+        return []
     name = call.text("Name") or f"{{{call.shell.new_guid()}}}"
     if any(rule.name.lower() == name.lower() for rule in call.guest.firewall_rules):
         raise call.failure("Cannot create a file when that file already exists. ", _CIM_EXCEPTION)
@@ -122,7 +127,8 @@ def disable_net_firewall_rule(call: Call) -> Sequence[Value]:
 )
 def get_net_firewall_port_filter(call: Call) -> Sequence[Value]:
     """Return the protocol and port of rules."""
-    _check_service(call)
+    if not _is_served(call):
+        return []
     given = call.input if call.input is not None else [call.arguments["AssociatedNetFirewallRule"]]
     names = [to_text(item.properties.get("Name")) for item in given if isinstance(item, PSObject)]
     return [
@@ -133,10 +139,11 @@ def get_net_firewall_port_filter(call: Call) -> Sequence[Value]:
     ]
 
 
-@cmdlet("Get-NetFirewallProfile", Parameter("PolicyStore", values=("ActiveStore",)))
+@cmdlet("Get-NetFirewallProfile", _ACTIVE_STORE)
 def get_net_firewall_profile(call: Call) -> Sequence[Value]:
     """Return whether the firewall is on, by network profile."""
-    _check_service(call)
+    if not _is_served(call):
+        return []
     return [
         PSObject(_CIM_INSTANCE, {"Name": name, "Enabled": _ENABLED[call.guest.firewall_profiles[name]]})
         for name in NETWORK_PROFILES

@@ -116,7 +116,7 @@ def get_item(call: Call) -> Sequence[Value]:
 @cmdlet(
     "New-Item",
     Parameter("Path", mandatory=True, position=0),
-    Parameter("ItemType", values=("Directory",)),
+    Parameter("ItemType", known=("Directory",)),
     Parameter("Force", SWITCH),
 )
 def new_item(call: Call) -> Sequence[Value]:
@@ -212,7 +212,7 @@ def _has_values(call: Call, key: RegistryKey, names: list[str]) -> bool:
     "New-ItemProperty",
     *_PATHS,
     _NAME,
-    Parameter("PropertyType", values=tuple(_KINDS)),
+    Parameter("PropertyType", known=tuple(_KINDS)),
     Parameter("Value", "System.Object"),
     Parameter("Force", SWITCH),
 )
@@ -235,7 +235,7 @@ def new_item_property(call: Call) -> Sequence[Value]:
     *_PATHS,
     _NAME,
     Parameter("Value", "System.Object", mandatory=True, position=2),
-    Parameter("Type", values=tuple(_KINDS)),
+    Parameter("Type", known=tuple(_KINDS)),
     Parameter("Force", SWITCH),
 )
 def set_item_property(call: Call) -> Sequence[Value]:

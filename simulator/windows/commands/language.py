@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from simulator.windows.cmdlets import Call, Parameter, cmdlet
 from simulator.windows.members import get_property
-from simulator.windows.values import CUSTOM_OBJECT, PSObject, Value, items, to_text, truth
+from simulator.windows.values import CUSTOM_OBJECT, PSObject, Value, collected, items, to_text, truth
 
 _INPUT = Parameter("InputObject", "System.Object", pipeline=True)
 _SCRIPT_BLOCK = "System.Management.Automation.ScriptBlock"
 
 
-@cmdlet("Set-StrictMode", Parameter("Version", mandatory=True, values=("Latest",)))
+@cmdlet("Set-StrictMode", Parameter("Version", mandatory=True, known=("Latest",)))
 def set_strict_mode(call: Call) -> Sequence[Value]:
     """Turn strict mode on."""
     call.shell.strict = True
@@ -54,7 +54,7 @@ def out_null(_: Call) -> Sequence[Value]:
 def where_object(call: Call) -> Sequence[Value]:
     """Pass on the objects for which the script block gives something true."""
     block = call.block("FilterScript")
-    return [item for item in call.input or [] if any(truth(value) for value in call.shell.run_block(block, item))]
+    return [item for item in call.input or [] if truth(collected(call.shell.run_block(block, item)))]
 
 
 @cmdlet("ForEach-Object", Parameter("Process", _SCRIPT_BLOCK, mandatory=True, position=0), _INPUT)

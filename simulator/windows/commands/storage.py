@@ -50,6 +50,21 @@ def get_partition(call: Call) -> Sequence[Value]:
     return [_partition_object(partition)] if partition else []
 
 
+@cmdlet("Get-Disk", Parameter("Number", "System.UInt32", mandatory=True, position=0))
+def get_disk(call: Call) -> Sequence[Value]:
+    """Return the disk."""
+    number, disk = call.integer("Number"), call.guest.disk
+    if number != 0:
+        call.report(
+            f"No MSFT_Disk objects found with property 'Number' equal to '{number}'.  "
+            "Verify the value of the property and retry.",
+            _CIM_EXCEPTION,
+        )
+        return []
+    sizes: dict[str, Value] = {"Number": 0, "Size": disk.size, "LargestFreeExtent": disk.largest_free_extent}
+    return [PSObject("Microsoft.Management.Infrastructure.CimInstance", sizes)]
+
+
 @cmdlet("Get-PartitionSupportedSize", Parameter("DriveLetter", "System.Char", mandatory=True))
 def get_partition_supported_size(call: Call) -> Sequence[Value]:
     """Return the sizes between which a partition can be resized."""

@@ -1,0 +1,437 @@
+"""The tenant Contoso: its Microsoft Entra ID objects and its Microsoft Intune devices.
+
+Objects are plain JSON in the words of Microsoft Graph (beta where v1.0 has no word), by their id.
+"""
+
+import base64
+import json
+import uuid
+from collections.abc import Iterable
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulator.cloud import Cloud
+
+Json = dict[str, Any]
+
+MICROSOFT_INTUNE = "0000000a-0000-0000-c000-000000000000"
+"""Application id of Microsoft Intune, the MDM authority."""
+INTUNE_PLANS = frozenset(
+    {
+        "c1ec4a95-1f05-45b3-a911-aa3fa01094f5",
+        "3e170737-c728-4eae-bbb9-3f3360f7184c",
+        "2dc63b8a-df3d-448f-b683-8655877c9360",
+    }
+)
+"""Service plans that license a user for Intune: INTUNE_A, INTUNE_A_VL, INTUNE_B.
+
+Source: https://learn.microsoft.com/entra/identity/users/licensing-service-plan-reference
+"""
+
+REPLICATION_SECONDS = 5.0
+"""How long Graph goes on reading a device as it was before a change."""
+ENROLLMENT_SECONDS = 300.0
+"""From the join to the managed device in Intune."""
+MANAGED_SECONDS = 30.0
+"""From the managed device to Entra ID's `isManaged`."""
+PRIMARY_USER_SECONDS = 30.0
+"""From a change of the primary user until Intune names the new one; it can be 10 minutes.
+
+Source: https://learn.microsoft.com/mem/intune/remote-actions/find-primary-user
+"""
+RETIREMENT_SECONDS = 300.0
+"""From retire or wipe until a device that is on-line is gone; under 15 minutes.
+
+Source: https://learn.microsoft.com/mem/intune/remote-actions/devices-wipe
+"""
+SYNCHRONIZATION_SECONDS = 1800.0
+"""Between two runs of Microsoft Entra Connect.
+
+Source: https://learn.microsoft.com/entra/identity/hybrid/connect/how-to-connect-sync-feature-scheduler
+"""
+DEVICE_JOIN_TASK_SECONDS = 3600.0
+"""Between two runs of the Automatic-Device-Join task of a domain-joined Windows.
+
+Source: https://learn.microsoft.com/entra/identity/devices/device-registration-how-it-works
+"""
+
+
+class HostnameDuplicate(Exception):
+    """The join is refused because a device object owns the host name; `device_id` is that device's `deviceId`."""
+
+    def __init__(self, display_name: str, device_id: str) -> None:
+        super().__init__("Another object with the same value for property hostnames already exists.")
+        self.display_name = display_name
+        self.device_id = device_id
+
+
+class Directory:
+    """Everything that Entra ID and Intune know.
+
+    Attributes:
+        domains: Verified domain names of the tenant.
+        users: Users; what their licences grant is derived, see `assigned_plans` and `license_details`.
+        groups: Groups.
+        members: The ids of each group's direct members, by the group's id.
+        service_principals: Service principals, with their `remoteDesktopSecurityConfiguration` where they have one.
+        skus: What is bought, as `subscribedSku` without its `id` and `consumedUnits`.
+        devices: Entra devices as the device registration service sees them.
+        visible_devices: Entra devices as Graph reads them, `REPLICATION_SECONDS` behind `devices`.
+        managed_devices: Intune devices.
+        primary_users: The id of each managed device's primary user, by the managed device's id.
+
+    """
+
+    def __init__(self, cloud: "Cloud") -> None:
+        self._cloud = cloud
+        seed: Json = json.loads(Path(__file__).with_name("contoso.json").read_text(encoding="utf-8"))
+        self.domains: list[str] = seed["domains"]
+        self._services: dict[str, str] = seed["services"]
+        self.users = _by_id(seed["users"])
+        self.groups = _by_id(seed["groups"])
+        self.members: dict[str, list[str]] = {id: group.pop("members") for id, group in self.groups.items()}
+        self.service_principals = _by_id(seed["servicePrincipals"])
+        self.skus: dict[str, Json] = {sku["skuId"]: sku for sku in seed["subscribedSkus"]}
+        self.devices: dict[str, Json] = {}
+        self.visible_devices: dict[str, Json] = {}
+        self.managed_devices: dict[str, Json] = {}
+        self.primary_users: dict[str, str] = {}
+
+    def inventory(self) -> dict[str, object]:
+        """Return the `devices` and the `managedDevices`, these with the ids of their primary `users`."""
+        managed = [
+            {**device, "users": [self.primary_users[id]] if id in self.primary_users else []}
+            for id, device in self.managed_devices.items()
+        ]
+        return {"devices": list(self.devices.values()), "managedDevices": managed}
+
+    # Licences
+
+    def license_details(self, user: Json) -> list[Json]:
+        """Return what `GET /users/{id}/licenseDetails` lists.
+
+        Source: https://learn.microsoft.com/graph/api/user-list-licensedetails
+        """
+        details: list[Json] = []
+        for assigned in user.get("assignedLicenses", []):
+            sku = self.skus[assigned["skuId"]]
+            plans = [
+                {**plan, "provisioningStatus": "Disabled"} if plan["servicePlanId"] in assigned["disabledPlans"] else plan
+                for plan in sku["servicePlans"]
+            ]
+            key = uuid.UUID(user["id"]).bytes_le + uuid.UUID(sku["skuId"]).bytes_le
+            details.append(
+                {
+                    "id": base64.urlsafe_b64encode(key).decode().rstrip("="),
+                    "skuId": sku["skuId"],
+                    "skuPartNumber": sku["skuPartNumber"],
+                    "servicePlans": plans,
+                }
+            )
+        return details
+
+    def assigned_plans(self, user: Json) -> list[Json]:
+        """Return a user's `assignedPlans`: every service plan that a licence grants."""
+        granted = {
+            plan["servicePlanId"]: plan
+            for license in self.license_details(user)
+            for plan in license["servicePlans"]
+            if plan["provisioningStatus"] == "Success"
+        }
+        return [
+            {
+                "assignedDateTime": user.get("createdDateTime"),
+                "capabilityStatus": "Enabled",
+                "service": self._services[id],
+                "servicePlanId": id,
+            }
+            for id in granted
+        ]
+
+    def has_intune_license(self, user: Json) -> bool:
+        """Return whether a licence of the user grants Intune."""
+        return any(plan["servicePlanId"] in INTUNE_PLANS for plan in self.assigned_plans(user))
+
+    # Groups
+
+    def transitive_members(self, group_id: str) -> list[str]:
+        """Return the ids of all members of a group and of the groups in it, each once."""
+        found: dict[str, None] = {}
+        pending = list(self.members[group_id])
+        while pending:
+            id = pending.pop(0)
+            if id not in found:
+                found[id] = None
+                pending.extend(self.members.get(id, []))
+        return list(found)
+
+    # Entra devices
+
+    def device_of(self, vm_id: str) -> Json | None:
+        """Return the Entra device of a virtual machine by its ARM id in any case, or None."""
+        wanted = f"[azureresourceid]:{vm_id}".lower()
+        return next(
+            (
+                device
+                for device in self.devices.values()
+                if any(physical_id.lower() == wanted for physical_id in device["physicalIds"])
+            ),
+            None,
+        )
+
+    def join_device(self, *, display_name: str, vm_id: str, os_version: str) -> Json:
+        """Register a virtual machine that the AADLoginForWindows extension joins.
+
+        Graph shows the device `REPLICATION_SECONDS` later.
+
+        Args:
+            display_name: Host name.
+            vm_id: ARM id of the virtual machine.
+            os_version: Windows version, such as `10.0.26100.2314`.
+
+        Returns:
+            The device.
+
+        Raises:
+            HostnameDuplicate: A device object owns the name.
+
+        """
+        for owner in self.devices.values():
+            if owner["displayName"].lower() == display_name.lower():
+                raise HostnameDuplicate(display_name, owner["deviceId"])
+        device = self._new_device(display_name, os_version)
+        device |= {
+            "trustType": "AzureAd",
+            "profileType": "SecureVM",
+            "physicalIds": [*device["physicalIds"], f"[AzureResourceId]:{vm_id}"],
+        }
+        self._register(device)
+        return device
+
+    async def hybrid_join_device(self, *, display_name: str, os_version: str) -> Json | None:
+        """Take in a computer that has joined Active Directory, and return when it is registered.
+
+        Microsoft Entra Connect makes it a pending device; the next run of the computer's own task
+        registers that. Such a device names no virtual machine.
+
+        Args:
+            display_name: Host name.
+            os_version: Windows version, such as `10.0.26100.2314`.
+
+        Returns:
+            The device, or None when it was deleted while it was pending.
+
+        """
+        clock = self._cloud.clock
+        await clock.sleep(SYNCHRONIZATION_SECONDS)
+        device = self._new_device(display_name, os_version)
+        device |= {
+            "trustType": "ServerAd",
+            "onPremisesSyncEnabled": True,
+            "onPremisesLastSyncDateTime": clock.timestamp(),
+        }
+        self.devices[device["id"]] = device
+        self._replicate(device["id"])
+        await clock.sleep(DEVICE_JOIN_TASK_SECONDS)
+        if device["id"] not in self.devices:
+            return None
+        self._register(device)
+        return device
+
+    def update_device(self, id: str, changes: Json) -> None:
+        """Change properties of a device. Graph shows them `REPLICATION_SECONDS` later."""
+        self.devices[id] |= changes
+        self._replicate(id)
+
+    def delete_device(self, id: str) -> None:
+        """Delete a device: its name is free at once, but Graph shows it for `REPLICATION_SECONDS` more."""
+        del self.devices[id]
+        for members in self.members.values():
+            if id in members:
+                members.remove(id)
+        self._replicate(id)
+
+    def _new_device(self, display_name: str, os_version: str) -> Json:
+        new_id, now = self._cloud.new_id, self._cloud.clock.timestamp()
+        return {
+            "id": new_id("device"),
+            "deletedDateTime": None,
+            "accountEnabled": True,
+            "alternativeSecurityIds": [],
+            "approximateLastSignInDateTime": now,
+            "complianceExpirationDateTime": None,
+            "createdDateTime": now,
+            "deviceCategory": None,
+            "deviceId": new_id("deviceId"),
+            "deviceMetadata": None,
+            "deviceOwnership": None,
+            "deviceVersion": 2,
+            "displayName": display_name,
+            "enrollmentProfileName": None,
+            "enrollmentType": None,
+            "isCompliant": None,
+            "isManaged": None,
+            "isRooted": None,
+            "managementType": None,
+            "manufacturer": None,
+            "mdmAppId": None,
+            "model": None,
+            "onPremisesLastSyncDateTime": None,
+            "onPremisesSecurityIdentifier": None,
+            "onPremisesSyncEnabled": None,
+            "operatingSystem": "Windows",
+            "operatingSystemVersion": os_version,
+            "physicalIds": [f"[HWID]:h:{uuid.UUID(new_id('hardware')).int % 10**16}"],
+            "profileType": "RegisteredDevice",
+            "registrationDateTime": None,
+            "systemLabels": [],
+            "trustType": None,
+        }
+
+    def _register(self, device: Json) -> None:
+        key = base64.b64encode(uuid.UUID(device["deviceId"]).bytes_le).decode()
+        device["alternativeSecurityIds"] = [{"type": 2, "identityProvider": None, "key": key}]
+        # The real service writes whole seconds; a fast simulated machine may be younger than that.
+        device["registrationDateTime"] = self._cloud.clock.timestamp()
+        self.devices[device["id"]] = device
+        self._replicate(device["id"])
+
+    def _replicate(self, id: str) -> None:
+        async def copy_later() -> None:
+            await self._cloud.clock.sleep(REPLICATION_SECONDS)
+            if id in self.devices:
+                self.visible_devices[id] = deepcopy(self.devices[id])
+            else:
+                self.visible_devices.pop(id, None)
+
+        self._cloud.spawn(copy_later())
+
+    # Intune devices
+
+    async def enroll_device(self, device: Json) -> Json | None:
+        """Enrol an Entra device with its own credential, and return when Intune manages it.
+
+        Entra ID's `isManaged` follows `MANAGED_SECONDS` later.
+
+        Args:
+            device: What `join_device` or `hybrid_join_device` returned.
+
+        Returns:
+            The managed device, or None when the device or its machine was deleted meanwhile.
+
+        """
+        guest = self._guest_of(device)
+        await self._cloud.clock.sleep(ENROLLMENT_SECONDS)
+        # A machine made again under the same ARM id is another guest.
+        if device["id"] not in self.devices or self._guest_of(device) is not guest:
+            return None
+        managed = self._new_managed_device(device)
+        self.managed_devices[managed["id"]] = managed
+        if guest is not None:
+            guest.mdm_enrolled = True
+        self._cloud.spawn(self._show_as_managed(device["id"]))
+        return managed
+
+    def delete_managed_device(self, id: str) -> None:
+        """Delete an Intune device; its record goes at once."""
+        del self.managed_devices[id]
+        self.primary_users.pop(id, None)
+
+    def set_primary_user(self, id: str, user_id: str | None) -> None:
+        """Make a user the only primary user of a managed device, or nobody.
+
+        Intune names the user `PRIMARY_USER_SECONDS` later.
+        """
+
+        async def name_later() -> None:
+            await self._cloud.clock.sleep(PRIMARY_USER_SECONDS)
+            if user_id is None:
+                self.primary_users.pop(id, None)
+            elif id in self.managed_devices:
+                self.primary_users[id] = user_id
+
+        self._cloud.spawn(name_later())
+
+    def retire_managed_device(self, id: str) -> None:
+        """Retire a device: after `RETIREMENT_SECONDS` its Intune and its Entra object are gone."""
+        self.managed_devices[id]["managementState"] = "retirePending"
+        self._cloud.spawn(self._remove_managed_device(id, and_entra_device=True))
+
+    def wipe_managed_device(self, id: str) -> None:
+        """Wipe a device: after `RETIREMENT_SECONDS` its Intune object is gone."""
+        self.managed_devices[id]["managementState"] = "wipePending"
+        self._cloud.spawn(self._remove_managed_device(id, and_entra_device=False))
+
+    async def _remove_managed_device(self, id: str, *, and_entra_device: bool) -> None:
+        device_id = self.managed_devices[id]["azureADDeviceId"]
+        await self._cloud.clock.sleep(RETIREMENT_SECONDS)
+        if id in self.managed_devices:
+            self.delete_managed_device(id)
+        entra_id = next((id for id, device in self.devices.items() if device["deviceId"] == device_id), None)
+        if and_entra_device and entra_id is not None:
+            self.delete_device(entra_id)
+
+    async def _show_as_managed(self, id: str) -> None:
+        await self._cloud.clock.sleep(MANAGED_SECONDS)
+        if id in self.devices:
+            changes = {
+                "isManaged": True,
+                "isCompliant": True,
+                "managementType": "MDM",
+                "mdmAppId": MICROSOFT_INTUNE,
+                "deviceOwnership": "Company",
+                "enrollmentType": "AzureDomainJoined",
+                "manufacturer": "Microsoft Corporation",
+                "model": "Virtual Machine",
+            }
+            self.update_device(id, changes)
+
+    def _guest_of(self, device: Json) -> Any:
+        vm_ids = [id.split(":", 1)[1].lower() for id in device["physicalIds"] if id.startswith("[AzureResourceId]:")]
+        return self._cloud.guests.get(vm_ids[0]) if vm_ids else None
+
+    def _new_managed_device(self, device: Json) -> Json:
+        now = self._cloud.clock.timestamp()
+        is_hybrid = device["trustType"] == "ServerAd"
+        return {
+            "id": self._cloud.new_id("managedDevice"),
+            # Nobody's: a device that enrols by its own credential has neither an enrolling nor a primary user.
+            "userId": "",
+            "userDisplayName": "",
+            "userPrincipalName": "",
+            "emailAddress": "",
+            "deviceName": device["displayName"],
+            "managedDeviceName": f"{device['displayName']}_Windows_{now[:10]}",
+            "managedDeviceOwnerType": "company",
+            "enrolledDateTime": now,
+            "lastSyncDateTime": now,
+            "operatingSystem": "Windows",
+            "osVersion": device["operatingSystemVersion"],
+            "complianceState": "compliant",
+            "complianceGracePeriodExpirationDateTime": "9999-12-31T23:59:59Z",
+            "jailBroken": "Unknown",
+            "managementAgent": "mdm",
+            "managementState": "managed",
+            "managementCertificateExpirationDate": "9999-12-31T23:59:59Z",
+            "azureADRegistered": True,
+            "azureADDeviceId": device["deviceId"],
+            "deviceEnrollmentType": "windowsAutoEnrollment" if is_hybrid else "azureAdJoinUsingAzureVmExtension",
+            "joinType": "hybridAzureADJoined" if is_hybrid else "azureADJoined",
+            "deviceRegistrationState": "registered",
+            "deviceCategoryDisplayName": "",
+            "deviceActionResults": [],
+            "enrollmentProfileName": "",
+            "isEncrypted": False,
+            "isSupervised": False,
+            "manufacturer": "Microsoft Corporation",
+            "model": "Virtual Machine",
+            "serialNumber": self._cloud.new_id("serialNumber"),
+            "partnerReportedThreatState": "unknown",
+            "notes": None,
+        }
+
+
+def _by_id(objects: Iterable[Json]) -> dict[str, Json]:
+    return {item["id"]: item for item in objects}
