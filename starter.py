@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import difflib
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -162,15 +162,7 @@ def reprovision(
         policy=load_policy(policy_file) if policy_file else None,
         user_account_type=UserAccountType(user_account_type) if user_account_type else None,
     )
-    return asyncio.run(
-        _ask(
-            cloud_pc,
-            lambda handle: handle.execute_update(CloudPcWorkflow.reprovision, wish, rpc_timeout=_ANSWER_WITHIN),
-            wait,
-            as_json,
-            ends=False,
-        )
-    )
+    return asyncio.run(_ask(cloud_pc, wish, wait, as_json))
 
 
 @cli.command()
@@ -181,15 +173,7 @@ def reprovision(
 def deprovision(cloud_pc: str, reason: str, wait: bool, as_json: bool) -> int:
     """Take a Cloud PC away for good, with all its data."""
     wish = Deprovision(reason=reason)
-    return asyncio.run(
-        _ask(
-            cloud_pc,
-            lambda handle: handle.execute_update(CloudPcWorkflow.deprovision, wish, rpc_timeout=_ANSWER_WITHIN),
-            wait,
-            as_json,
-            ends=True,
-        )
-    )
+    return asyncio.run(_ask(cloud_pc, wish, wait, as_json))
 
 
 async def _provision(policy: ProvisioningPolicy, plan: ServicePlan, user: str, wait: bool, as_json: bool) -> int:
@@ -264,15 +248,15 @@ async def _list(status_name: str | None, policy_id: str | None, as_json: bool) -
     return DONE
 
 
-async def _ask(
-    name: str, ask: Callable[[Handle], Awaitable[Accepted]], wait: bool, as_json: bool, *, ends: bool
-) -> int:
+async def _ask(name: str, wish: Reprovision | Deprovision, wait: bool, as_json: bool) -> int:
     client = await temporal.connect()
     handle = await _find(client, name)
     before = await _cloud_pc_of(handle)
     try:
         async with _answers():
-            accepted = await ask(handle)
+            operation = "reprovision" if isinstance(wish, Reprovision) else "deprovision"
+            update: Any = handle.execute_update  # pyright: ignore[reportUnknownMemberType] - partly untyped in the SDK
+            accepted: Accepted = await update(operation, wish, result_type=Accepted, rpc_timeout=_ANSWER_WITHIN)
     except WorkflowUpdateFailedError as error:
         raise StarterError(f"{name}: {error.cause}", FAILED) from error
     if not wait:
@@ -282,7 +266,7 @@ async def _ask(
             when = "now" if accepted.when == "now" else "when the current attempt has ended"
             _out.print(f"Cloud PC {accepted.cloud_pc_id}: {accepted.operation} accepted, it begins {when}")
         return DONE
-    return await _follow(handle, as_json, ends=ends, after_attempt=before.attempt)
+    return await _follow(handle, as_json, ends=isinstance(wish, Deprovision), after_attempt=before.attempt)
 
 
 async def _follow(handle: Handle, as_json: bool, *, ends: bool = False, after_attempt: int = 0) -> int:

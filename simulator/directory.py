@@ -118,7 +118,9 @@ class Directory:
         for assigned in user.get("assignedLicenses", []):
             sku = self.skus[assigned["skuId"]]
             plans = [
-                {**plan, "provisioningStatus": "Disabled"} if plan["servicePlanId"] in assigned["disabledPlans"] else plan
+                {**plan, "provisioningStatus": "Disabled"}
+                if plan["servicePlanId"] in assigned["disabledPlans"]
+                else plan
                 for plan in sku["servicePlans"]
             ]
             key = uuid.UUID(user["id"]).bytes_le + uuid.UUID(sku["skuId"]).bytes_le

@@ -121,7 +121,9 @@ class TokenService:
             raise InvalidToken("InvalidAuthenticationToken", "The access token is invalid.", authority)
         now = self._cloud.clock.now().timestamp()
         if claims["exp"] <= now:
-            message = f"The access token expiry UTC time '{claims['exp']}' is earlier than current UTC time '{now:.0f}'."
+            message = (
+                f"The access token expiry UTC time '{claims['exp']}' is earlier than current UTC time '{now:.0f}'."
+            )
             raise InvalidToken("ExpiredAuthenticationToken", message, authority)
         if claims["aud"].rstrip("/") not in self._accepted(audience):
             message = (
