@@ -255,8 +255,11 @@ async def _ask(name: str, wish: Reprovision | Deprovision, wait: bool, as_json: 
     try:
         async with _answers():
             operation = "reprovision" if isinstance(wish, Reprovision) else "deprovision"
-            update: Any = handle.execute_update  # pyright: ignore[reportUnknownMemberType] - partly untyped in the SDK
-            accepted: Accepted = await update(operation, wish, result_type=Accepted, rpc_timeout=_ANSWER_WITHIN)
+            # Its overloads are partly untyped in the SDK.
+            untyped: Any = handle
+            accepted: Accepted = await untyped.execute_update(
+                operation, wish, result_type=Accepted, rpc_timeout=_ANSWER_WITHIN
+            )
     except WorkflowUpdateFailedError as error:
         raise StarterError(f"{name}: {error.cause}", FAILED) from error
     if not wait:

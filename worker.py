@@ -64,18 +64,21 @@ def activities(clients: CloudClients) -> list[Callable[..., Coroutine[Any, Any, 
     ]
 
 
-def make_worker(client: Client, clients: CloudClients, *, max_cached_workflows: int = 2000) -> Worker:
+def make_worker(
+    client: Client, clients: CloudClients, *, task_queue: str = TASK_QUEUE, max_cached_workflows: int = 2000
+) -> Worker:
     """Return the worker of all workflows and activities.
 
     Args:
         client: Made with `workflows.temporal.PLUGIN`.
         clients: Used by the activities as long as the worker runs.
+        task_queue: Task queue to serve.
         max_cached_workflows: Living Cloud PCs that are kept in memory; others are replayed when they wake.
 
     """
     return Worker(
         client,
-        task_queue=TASK_QUEUE,
+        task_queue=task_queue,
         workflows=WORKFLOWS,
         activities=activities(clients),
         interceptors=[ActivityBoundary()],

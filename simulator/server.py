@@ -10,7 +10,7 @@ from typing import Any, Self
 import trustme
 from aiohttp import web
 
-from simulator.arm import ResourceManager
+from simulator.arm.manager import ResourceManager
 from simulator.cloud import Cloud
 from simulator.control import Control
 from simulator.entra import TokenService

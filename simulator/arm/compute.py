@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
@@ -19,27 +19,67 @@ from simulator.arm.network import (
     detach_interface,
     find_referenced,
     interface_in_use,
+    release_addresses,
 )
 from simulator.arm.operations import Operations
 from simulator.arm.resource_type import ResourceType
 from simulator.arm.store import Resource
+from simulator.cloud import TENANT_ID, Cloud
 from simulator.windows.guest import Guest
-
-if TYPE_CHECKING:
-    from simulator.cloud import Cloud
-
-import simulator.cloud
 
 MACHINES = "Microsoft.Compute/virtualMachines"
 EXTENSIONS = "Microsoft.Compute/virtualMachines/extensions"
 DISKS = "Microsoft.Compute/disks"
 
 _FORBIDDEN_USERNAMES = frozenset(
-    "administrator admin user user1 test user2 test1 user3 admin1 1 123 a actuser adm admin2 aspnet backup console david "
-    "guest john owner root server sql support support_388945a0 sys test2 test3 user4 user5".split()
+    [
+        "administrator",
+        "admin",
+        "user",
+        "user1",
+        "test",
+        "user2",
+        "test1",
+        "user3",
+        "admin1",
+        "1",
+        "123",
+        "a",
+        "actuser",
+        "adm",
+        "admin2",
+        "aspnet",
+        "backup",
+        "console",
+        "david",
+        "guest",
+        "john",
+        "owner",
+        "root",
+        "server",
+        "sql",
+        "support",
+        "support_388945a0",
+        "sys",
+        "test2",
+        "test3",
+        "user4",
+        "user5",
+    ]
 )
 _FORBIDDEN_PASSWORDS = frozenset(
-    "abc@123 P@$$w0rd P@ssw0rd P@ssword123 Pa$$word pass@word1 Password! Password1 Password22 iloveyou!".split()
+    [
+        "abc@123",
+        "P@$$w0rd",
+        "P@ssw0rd",
+        "P@ssword123",
+        "Pa$$word",
+        "pass@word1",
+        "Password!",
+        "Password1",
+        "Password22",
+        "iloveyou!",
+    ]
 )
 _COMPUTER_NAME_CHARACTERS = re.compile(r"[A-Za-z0-9-]+")
 
@@ -77,7 +117,7 @@ class VirtualMachines(ComputeResourceType):
     update_seconds = 20
     delete_seconds = 60
 
-    def __init__(self, cloud: "Cloud", operations: Operations) -> None:
+    def __init__(self, cloud: Cloud, operations: Operations) -> None:
         super().__init__(cloud, operations)
         self.actions = {
             "start": self._start,
@@ -90,6 +130,9 @@ class VirtualMachines(ComputeResourceType):
         """Check everything that the real service checks before it answers a PUT."""
         _check_match(existing, call.headers)
         region, properties = resource.location, resource.properties
+        if existing:
+            storage: dict[str, Any] = properties.setdefault("storageProfile", {})
+            storage.setdefault("imageReference", existing.properties["storageProfile"]["imageReference"])
         size = self._size(resource)
         image = _image_of(self, resource)
         _check_security(properties, size, image)
@@ -154,8 +197,14 @@ class VirtualMachines(ComputeResourceType):
                 call.entry.operation = resource.operation.status
                 headers = self.operations.headers(resource.operation, monitor=True)
                 return web.Response(status=202, headers=headers)
-            self.operations.preempt(resource)
+        if resource:
+            for busy in (resource, *self.store.children(resource.id)):
+                self.operations.preempt(busy)
         return await super().delete(call, resource_id)
+
+    def locks(self, resource_id: str) -> list[Resource]:
+        """Return the machine and its extensions."""
+        return [*super().locks(resource_id), *self.store.children(resource_id, EXTENSIONS)]
 
     def removed(self, resource: Resource) -> None:
         """Take Windows away, and of interfaces and disk what was to go with the machine."""
@@ -168,7 +217,7 @@ class VirtualMachines(ComputeResourceType):
             detach_interface(interface, self.cloud.clock)
             if reference["properties"]["deleteOption"] == "Delete":
                 self.store.remove(interface.id)
-                release_addresses(self, interface)
+                release_addresses(self.store, interface)
         os_disk = resource.properties["storageProfile"]["osDisk"]
         if disk := self.store.get(os_disk["managedDisk"]["id"]):
             disk.body.pop("managedBy", None)
@@ -353,7 +402,9 @@ class VirtualMachines(ComputeResourceType):
         reference = storage["imageReference"]
         names = "Publishers/{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus/{sku}/Versions/{exactVersion}"
         subscription = f"/Subscriptions/{part_of(resource.id, 'subscriptions')}"
-        image_id = f"{subscription}/Providers/Microsoft.Compute/Locations/{resource.location}/{names}".format(**reference)
+        image_id = f"{subscription}/Providers/Microsoft.Compute/Locations/{resource.location}/{names}".format(
+            **reference
+        )
         disk = Resource(managed["id"], DISKS, {}, {})
         disk.body = {
             "id": disk.id,
@@ -430,7 +481,7 @@ class VirtualMachines(ComputeResourceType):
             known: dict[str, Any] = existing.body.get("identity", {}) if existing else {}
             if "SystemAssigned" in identity["type"]:
                 identity["principalId"] = known.get("principalId") or self.cloud.new_id("principal")
-                identity["tenantId"] = simulator.cloud.TENANT_ID
+                identity["tenantId"] = TENANT_ID
 
     def _owned_interfaces(self, resource: Resource) -> Iterable[Resource]:
         for reference in resource.properties["networkProfile"]["networkInterfaces"]:
@@ -486,7 +537,7 @@ class Disks(ComputeResourceType):
     delete_seconds = 5
     updated_status = 202
 
-    def __init__(self, cloud: "Cloud", operations: Operations, machines: VirtualMachines) -> None:
+    def __init__(self, cloud: Cloud, operations: Operations, machines: VirtualMachines) -> None:
         super().__init__(cloud, operations)
         self._machines = machines
 

@@ -215,7 +215,7 @@ class NetworkInterfaces(NetworkResourceType):
             if existing and name in existing.properties:
                 properties[name] = existing.properties[name]
         if existing:
-            self._release(existing)
+            release_addresses(self.store, existing)
         for subnet, address, configuration_id in taken:
             subnet.private.setdefault("addresses", {})[address] = configuration_id
         return True
@@ -259,13 +259,7 @@ class NetworkInterfaces(NetworkResourceType):
 
     def removed(self, resource: Resource) -> None:
         """Give the addresses back."""
-        self._release(resource)
-
-    def _release(self, resource: Resource) -> None:
-        for configuration in resource.properties["ipConfigurations"]:
-            properties = configuration["properties"]
-            if subnet := self.store.get(properties["subnet"]["id"]):
-                subnet.private.get("addresses", {}).pop(properties["privateIPAddress"], None)
+        release_addresses(self.store, resource)
 
 
 class NetworkSecurityGroups(NetworkResourceType):
@@ -482,6 +476,14 @@ def detach_interface(interface: Resource, clock: Clock) -> None:
     if machine:
         until = time.monotonic() + clock.real_seconds(RESERVATION_SECONDS)
         interface.private["reserved"] = (machine["id"], until)
+
+
+def release_addresses(store: ResourceStore, interface: Resource) -> None:
+    """Give an interface's addresses back to their subnets."""
+    for configuration in interface.properties["ipConfigurations"]:
+        properties = configuration["properties"]
+        if subnet := store.get(properties["subnet"]["id"]):
+            subnet.private.get("addresses", {}).pop(properties["privateIPAddress"], None)
 
 
 def check_reservation(interface: Resource, machine_id: str) -> None:

@@ -1,7 +1,7 @@
 """What all resource types have in common: reading, writing, deleting and listing one of them."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from aiohttp import web
 
@@ -10,9 +10,7 @@ from simulator.arm.errors import ArmError, not_found
 from simulator.arm.ids import parent_of, part_of
 from simulator.arm.operations import Operations
 from simulator.arm.store import Resource
-
-if TYPE_CHECKING:
-    from simulator.cloud import Cloud
+from simulator.cloud import Cloud
 
 Action = Callable[[Resource, Call], Awaitable[web.Response]]
 
@@ -44,7 +42,7 @@ class ResourceType:
     created_status: ClassVar[int] = 201
     updated_status: ClassVar[int] = 200
 
-    def __init__(self, cloud: "Cloud", operations: Operations) -> None:
+    def __init__(self, cloud: Cloud, operations: Operations) -> None:
         self.cloud = cloud
         self.store = cloud.resources
         self.operations = operations
@@ -188,9 +186,7 @@ class ResourceType:
         namespace = self.type.split("/", 1)[0]
         return f"/subscriptions/{subscription}/providers/{namespace}/locations/{located.location}/operations"
 
-    def _write(
-        self, call: Call, resource_id: str, existing: Resource | None, body: dict[str, Any]
-    ) -> web.Response:
+    def _write(self, call: Call, resource_id: str, existing: Resource | None, body: dict[str, Any]) -> web.Response:
         self.refuse_while_busy(resource_id, call)
         resource = self._wanted(resource_id, existing, body)
         if not self.write(resource, existing, call):
@@ -218,9 +214,7 @@ class ResourceType:
             self.failed(resource, error)
 
         resource.properties["provisioningState"] = state
-        operation = self.operations.begin(
-            call, resource, seconds, work, failed, path=self.operations_path(resource)
-        )
+        operation = self.operations.begin(call, resource, seconds, work, failed, path=self.operations_path(resource))
         headers = self.operations.headers(operation, monitor=status == 202)
         return web.json_response(self.view(resource, call), status=status, headers=headers)
 

@@ -124,7 +124,11 @@ class Throttle:
         for policies, bucket in buckets:
             if seconds := bucket.take():
                 allowed = policies[policy].size
-                message = {"operationGroup": policy, "allowedRequestCount": allowed, "measuredRequestCount": allowed + 1}
+                message = {
+                    "operationGroup": policy,
+                    "allowedRequestCount": allowed,
+                    "measuredRequestCount": allowed + 1,
+                }
                 raise TooManyComputeRequests(
                     429,
                     "OperationNotAllowed",

@@ -3,8 +3,9 @@
 Source: https://learn.microsoft.com/graph/filter-query-parameter
 """
 
+import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn, cast
@@ -74,6 +75,17 @@ class FilterSyntaxError(ValueError):
     """The text is no `$filter` expression; the message says where."""
 
 
+_TESTS: dict[str, Callable[[Any, Any], bool]] = {
+    "startswith": str.startswith,
+    "endswith": str.endswith,
+    "contains": str.__contains__,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "lt": operator.lt,
+    "le": operator.le,
+}
+
+
 def parse_filter(text: str) -> Expression:
     """Read a `$filter` expression.
 
@@ -111,8 +123,8 @@ def matches(expression: Expression, item: Any) -> bool:
             return any(condition is None or matches(condition, element) for element in elements)
         case Condition(path, "in", values):
             return any(_compare(_value(item, path), "eq", value) for value in cast(tuple[Literal, ...], values))
-        case Condition(path, operator, value):
-            return _compare(_value(item, path), operator, cast(Literal, value))
+        case Condition(path, comparison, value):
+            return _compare(_value(item, path), comparison, cast(Literal, value))
 
 
 def _value(item: Any, path: tuple[str, ...]) -> Any:
@@ -123,32 +135,19 @@ def _value(item: Any, path: tuple[str, ...]) -> Any:
     return item
 
 
-def _compare(actual: Any, operator: str, expected: Literal) -> bool:
+def _compare(actual: Any, comparison: str, expected: Literal) -> bool:
     if isinstance(expected, datetime):
         actual = datetime.fromisoformat(actual) if isinstance(actual, str) else None
     if isinstance(expected, str):
         actual, expected = (actual.lower() if isinstance(actual, str) else None), expected.lower()
-    if operator == "eq":
+    if comparison == "eq":
         return actual == expected
-    if operator == "ne":
+    if comparison == "ne":
         return actual != expected
-    if actual is None or expected is None:
+    kinds = (int, float) if isinstance(expected, int | float) else type(expected)
+    if expected is None or not isinstance(actual, kinds):
         return False
-    match operator:
-        case "startswith":
-            return str(actual).startswith(str(expected))
-        case "endswith":
-            return str(actual).endswith(str(expected))
-        case "contains":
-            return str(expected) in str(actual)
-        case "gt":
-            return actual > expected
-        case "ge":
-            return actual >= expected
-        case "lt":
-            return actual < expected
-        case _:
-            return actual <= expected
+    return _TESTS[comparison](actual, expected)
 
 
 _TOKEN = re.compile(
@@ -234,12 +233,12 @@ class _Parser:
         if self._accept("("):
             return self._function(word.lower())
         path = self._path(word)
-        operator = self._advance().lower() if self._kind == "word" else self._fail()
-        if operator == "in":
-            return Condition(path, operator, self._list())
-        if operator not in COMPARISONS:
+        comparison = self._advance().lower()
+        if comparison == "in":
+            return Condition(path, comparison, self._list())
+        if comparison not in COMPARISONS:
             self._fail()
-        return Condition(path, operator, self._literal())
+        return Condition(path, comparison, self._literal())
 
     def _any(self, path: tuple[str, ...]) -> Expression:
         if self._accept(")"):
@@ -259,6 +258,8 @@ class _Parser:
         path = self._path(self._advance())
         self._expect(",")
         value = self._literal()
+        if not isinstance(value, str):
+            self._fail()
         self._expect(")")
         return Condition(path, name, value)
 
@@ -285,9 +286,9 @@ class _Parser:
                 return datetime.fromisoformat(token)
             case "number", _:
                 return float(token)
-            case "word", "true" | "false":
-                return token.lower() == "true"
+            case "word", "true" | "false" as boolean:
+                return boolean == "true"
             case "word", "null":
                 return None
             case _:
-                self._fail()
+                return self._fail()

@@ -97,9 +97,10 @@ class _Return(Exception):
 class _Loop(Exception):
     """`break` or `continue`."""
 
-    def __init__(self, keyword: str) -> None:
+    def __init__(self, keyword: str, position: Position) -> None:
         super().__init__(keyword)
         self.keyword = keyword
+        self.position = position
 
 
 class Exit(Exception):
@@ -169,7 +170,8 @@ class Interpreter:
         except _Return:
             pass
         except _Loop as loop:
-            raise NotSimulated(f"The simulated PowerShell does not know {loop.keyword} outside a loop.") from None
+            message = f"The simulated PowerShell does not know {loop.keyword} outside a loop."
+            raise NotSimulated(message, loop.position) from None
 
     # What cmdlets need.
 
@@ -334,7 +336,7 @@ class Interpreter:
             case "throw":
                 self._throw(statement)
             case _:
-                raise _Loop(statement.keyword)
+                raise _Loop(statement.keyword, statement.at)
 
     def _throw(self, statement: syntax.FlowControl) -> NoReturn:
         value = self._value(statement.value) if statement.value else None
@@ -422,9 +424,10 @@ class Interpreter:
         ):
             raise NotSimulated(f"The simulated PowerShell cannot set ${variable.name}.", variable.at)
         if name == "erroractionpreference":
-            value = to_text(value).capitalize().replace("lyc", "lyC")
-            if value not in ERROR_ACTIONS:
-                raise NotSimulated(f"The simulated PowerShell does not know the preference {value}.", variable.at)
+            known = {action.lower(): action for action in ERROR_ACTIONS}
+            value = known.get(to_text(value).lower())
+            if not value:
+                raise NotSimulated("The simulated PowerShell does not know this preference.", variable.at)
         scope = self._scopes[-1]
         type_name = type_name or (scope[name].type_name if name in scope else "")
         scope[name] = _Slot(convert(value, type_name) if type_name else value, type_name)

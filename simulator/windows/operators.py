@@ -192,7 +192,7 @@ def _equal(left: Value, right: Value, case: bool) -> bool:
             return left == truth(right)
         case int() | float():
             try:
-                return left == _number(right)
+                return right is not None and left == _number(right)
             except PowerShellError:
                 return False
         case str():
@@ -224,15 +224,18 @@ def _like(text: str, wildcard: str, case: bool) -> bool:
     for found in re.finditer(r"`(.)|(\*)|(\?)|(\[[^\]]+\])|(.)", wildcard, re.DOTALL):
         escaped, star, mark, group, other = found.groups()
         pattern += ".*" if star else "." if mark else group or re.escape(escaped or other)
-    return bool(re.fullmatch(pattern, text, re.DOTALL if case else re.DOTALL | re.IGNORECASE))
+    return bool(_compiled(pattern, case, re.DOTALL).fullmatch(text))
 
 
 def _pattern(value: Value, case: bool) -> re.Pattern[str]:
-    text = re.sub(r"\(\?<(?=[A-Za-z])", "(?P<", to_text(value))
+    return _compiled(re.sub(r"\(\?<(?=[A-Za-z])", "(?P<", to_text(value)), case)
+
+
+def _compiled(pattern: str, case: bool, flags: int = 0) -> re.Pattern[str]:
     try:
-        return re.compile(text, 0 if case else re.IGNORECASE)
+        return re.compile(pattern, flags if case else flags | re.IGNORECASE)
     except re.error as error:
-        raise NotSimulated(f"The simulated PowerShell cannot use the pattern {to_text(value)}: {error}.") from None
+        raise NotSimulated(f"The simulated PowerShell cannot use the pattern {pattern}: {error}.") from None
 
 
 def _replace(text: str, right: Value, case: bool) -> str:
@@ -242,12 +245,24 @@ def _replace(text: str, right: Value, case: bool) -> str:
             ErrorRecord("The -replace operator must be followed by a pattern and, optionally, a replacement.")
         )
     template = to_text(replacement)
-    if re.search(r"\$[^\d{$]", template):
+    if re.search(r"\$(?!\d|\{\w+\}|\$)", template):
         raise NotSimulated(f"The simulated PowerShell cannot replace by {template}.")
-    template = re.sub(
-        r"\$\{?(\w+)\}?|\$\$", lambda found: rf"\g<{found[1]}>" if found[1] else "$", template.replace("\\", r"\\")
-    )
-    return _pattern(pattern, case).sub(template, text)
+
+    def expanded(found: re.Match[str]) -> str:
+        def group(reference: re.Match[str]) -> str:
+            name = reference["number"] or reference["name"]
+            if name is None:
+                return "$"
+            groups = {
+                **{str(number): text for number, text in enumerate([found[0], *found.groups()])},
+                **found.groupdict(),
+            }
+            # .NET leaves a reference to a group that the pattern does not have as it is.
+            return (groups[name] or "") if name in groups else reference[0]
+
+        return re.sub(r"\$(?:(?P<number>\d+)|\{(?P<name>\w+)\}|\$)", group, template)
+
+    return _pattern(pattern, case).sub(expanded, text)
 
 
 def _number(value: Value) -> int | float:

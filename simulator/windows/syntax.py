@@ -508,11 +508,13 @@ class _Lowering:
         if _text(keyword).strip().lower() != "function":
             raise self._refuse(keyword, _text(keyword).strip())
         name, *rest = self._named(node)
+        if not re.fullmatch(r"[\w-]+", _text(name)):
+            raise self._refuse(name, f"the function name {_text(name)}")
         parameters: tuple[ParameterDeclaration, ...] = ()
         body: Block = ()
         for part in rest:
             if part.type == "function_parameter_declaration":
-                parameters = self._parameters(self._named(part)[0])
+                parameters = tuple(declared for listed in self._named(part) for declared in self._parameters(listed))
                 continue
             for piece in self._named(part):
                 if piece.type == "param_block":
@@ -669,7 +671,7 @@ class _Lowering:
                     value = self._argument(part)
                 case _:
                     raise self._refuse(part, _text(part))
-            if has_colon and isinstance(arguments[-1], Named) and not isinstance(value, Splat):
+            if has_colon and arguments and isinstance(arguments[-1], Named) and not isinstance(value, Splat):
                 arguments[-1] = Named(arguments[-1].name, value)
             else:
                 arguments.append(value)

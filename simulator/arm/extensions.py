@@ -1,0 +1,212 @@
+"""Virtual machine extensions: how a machine is joined to Microsoft Entra ID or to a domain."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.arm.call import Call
+from simulator.arm.compute import EXTENSIONS, ComputeResourceType, hash_of, instance_status
+from simulator.arm.errors import ArmError
+from simulator.arm.ids import parent_of
+from simulator.arm.network import has_outbound_access
+from simulator.arm.store import Resource
+from simulator.directory import MICROSOFT_INTUNE, HostnameDuplicate
+from simulator.windows.guest import Guest
+
+
+@dataclass(frozen=True)
+class Handler:
+    """One published extension: its full name and versions."""
+
+    publisher: str
+    type: str
+    versions: tuple[str, ...]
+
+
+ENTRA_JOIN = Handler("Microsoft.Azure.ActiveDirectory", "AADLoginForWindows", ("1.0", "2.0", "2.1", "2.2"))
+"""Joins the machine to Microsoft Entra ID."""
+DOMAIN_JOIN = Handler("Microsoft.Compute", "JsonADDomainExtension", ("1.3",))
+"""Joins the machine to an Active Directory domain."""
+HANDLERS = (
+    ENTRA_JOIN,
+    DOMAIN_JOIN,
+    Handler("Microsoft.Compute", "CustomScriptExtension", ("1.9", "1.10")),
+    Handler("Microsoft.Powershell", "DSC", ("2.73", "2.77", "2.83")),
+)
+"""What can be installed; the other handlers succeed and do nothing."""
+
+
+class Extensions(ComputeResourceType):
+    """Extensions of a machine; they are installed one after another."""
+
+    type = EXTENSIONS
+    create_seconds = 120
+    update_seconds = 120
+    delete_seconds = 30
+
+    def write(self, resource: Resource, existing: Resource | None, call: Call) -> bool:
+        """Check that the handler exists and the machine can take it; equal settings are nothing to do."""
+        machine = self.machine(resource.id)
+        properties = resource.properties
+        handler = _handler(properties)
+        settings = {"settings": properties.get("settings"), "protected": properties.pop("protectedSettings", None)}
+        settings["force"] = properties.get("forceUpdateTag")
+        wanted = hash_of(settings)
+        if existing:
+            was_done = existing.properties["provisioningState"] == "Succeeded"
+            if was_done and existing.private["settings"] == wanted:
+                return False
+        for sibling in self.store.children(machine.id, EXTENSIONS):
+            if sibling is not existing and _handler(sibling.properties) == handler:
+                raise ArmError(
+                    400,
+                    "BadRequest",
+                    f"Multiple VMExtensions per handler not supported for OS type 'Windows'. VMExtension "
+                    f"'{resource.name}' with handler '{handler.publisher}.{handler.type}' already added or specified in "
+                    "input.",
+                )
+        check_machine_runs(machine)
+        properties.setdefault("autoUpgradeMinorVersion", False)
+        properties.pop("instanceView", None)
+        resource.private["settings"] = wanted
+        self._note(resource, "creating", "Provisioning in progress")
+        return True
+
+    async def finish(self, resource: Resource) -> None:
+        """Run the handler in the guest."""
+        machine = self.machine(resource.id)
+        handler = _handler(resource.properties)
+        if handler == ENTRA_JOIN:
+            await self._join_entra_id(resource, machine)
+        elif handler == DOMAIN_JOIN:
+            self._join_domain(resource, machine)
+        self._note(resource, "succeeded", "Provisioning succeeded")
+
+    def failed(self, resource: Resource, error: ArmError) -> None:
+        """Show the failure in the instance view."""
+        self._note(resource, f"failed/{error.code}", "Provisioning failed", error.message)
+
+    def view(self, resource: Resource, call: Call | None = None) -> dict[str, Any]:
+        """Return the extension, on demand with its instance view."""
+        if call is None or "instanceview" not in call.query.get("$expand", "").lower():
+            return resource.body
+        properties = {**resource.properties, "instanceView": resource.private["instance_view"]}
+        return {**resource.body, "properties": properties}
+
+    def check_delete(self, resource: Resource, call: Call) -> None:
+        """Refuse while the machine does not run."""
+        check_machine_runs(self.machine(resource.id))
+
+    def locks(self, resource_id: str) -> list[Resource]:
+        """Return the machine and all of its extensions."""
+        machine = self.store.get(parent_of(resource_id))
+        return [machine, *self.store.children(machine.id, EXTENSIONS)] if machine else []
+
+    def machine(self, resource_id: str) -> Resource:
+        """Return the machine of an extension, which exists: the store removes them together."""
+        machine = self.store.get(parent_of(resource_id))
+        if machine is None:
+            raise ArmError(404, "ParentResourceNotFound", f"The machine of '{resource_id}' could not be found.")
+        return machine
+
+    def _note(self, resource: Resource, state: str, display: str, message: str = "") -> None:
+        status = instance_status(f"ProvisioningState/{state}", display, self.cloud.clock.timestamp())
+        handler = _handler(resource.properties)
+        resource.private["instance_view"] = {
+            "name": resource.name,
+            "type": f"{handler.publisher}.{handler.type}",
+            "typeHandlerVersion": resource.properties["typeHandlerVersion"],
+            "statuses": [{**status, "message": message} if message else status],
+        }
+
+    async def _join_entra_id(self, resource: Resource, machine: Resource) -> None:
+        identity: dict[str, str] = machine.body.get("identity") or {}
+        guest = self.cloud.guests[machine.id.lower()]
+        if "SystemAssigned" not in identity.get("type", ""):
+            raise _terminal(resource, 1007, -2145648574, "DSREG_E_MSI_TENANTID_UNAVAILABLE")
+        interfaces = machine.properties["networkProfile"]["networkInterfaces"]
+        if not has_outbound_access(self.store, (interface["id"] for interface in interfaces)):
+            raise _terminal(resource, 1007, -2145648607, "DSREG_AUTOJOIN_DISC_FAILED")
+        if guest.entra_joined:
+            return
+        try:
+            device = self.cloud.directory.join_device(
+                display_name=guest.computer_name, vm_id=machine.id, os_version=f"10.0.{guest.os_build}"
+            )
+        except HostnameDuplicate:
+            # The real extension reports success, too: only the directory and the guest know better.
+            return
+        guest.entra_joined = True
+        guest.entra_device_id = device["deviceId"]
+        guest.entra_tenant_id = identity["tenantId"]
+        settings: dict[str, Any] = resource.properties.get("settings") or {}
+        if settings.get("mdmId") == MICROSOFT_INTUNE:
+            self.cloud.spawn(self._enroll(guest, device))
+
+    def _join_domain(self, resource: Resource, machine: Resource) -> None:
+        settings = {name.lower(): value for name, value in (resource.properties.get("settings") or {}).items()}
+        guest = self.cloud.guests[machine.id.lower()]
+        if guest.entra_joined or not settings.get("name"):
+            domain = settings.get("name", "")
+            raise ArmError(
+                409,
+                "VMExtensionProvisioningError",
+                f"VM has reported a failure when processing extension '{resource.name}' (publisher 'Microsoft.Compute' and "
+                f"type 'JsonADDomainExtension'). Error message: 'Exception(s) occurred while joining Domain '{domain}''.",
+            )
+        guest.domain = str(settings["name"])
+        self.cloud.spawn(self._join_hybrid(guest))
+
+    async def _join_hybrid(self, guest: Guest) -> None:
+        device = await self.cloud.directory.hybrid_join_device(
+            display_name=guest.computer_name, os_version=f"10.0.{guest.os_build}"
+        )
+        if device:
+            guest.entra_joined = True
+            guest.entra_device_id = device["deviceId"]
+            # What the group policy for automatic MDM enrolment does.
+            await self._enroll(guest, device)
+
+    async def _enroll(self, guest: Guest, device: dict[str, Any]) -> None:
+        guest.mdm_enrolled = await self.cloud.directory.enroll_device(device) is not None
+
+
+def check_machine_runs(machine: Resource) -> None:
+    """Raise `ArmError` when a machine does not run, so that nothing can be done in its guest."""
+    if machine.private.get("power_state") != "running":
+        raise ArmError(
+            409,
+            "OperationNotAllowed",
+            "Cannot modify extensions in the VM when the VM is not running.",
+            target=machine.id,
+        )
+
+
+def _handler(properties: dict[str, Any]) -> Handler:
+    publisher, kind = str(properties.get("publisher", "")), str(properties.get("type", ""))
+    version = str(properties.get("typeHandlerVersion", ""))
+    for handler in HANDLERS:
+        if (handler.publisher.lower(), handler.type.lower()) == (publisher.lower(), kind.lower()):
+            if version in handler.versions:
+                return handler
+            raise ArmError(
+                404,
+                "ArtifactVersionNotFound",
+                f"Artifact: VMExtension, Publisher: {publisher}, Name: {kind}, Version: {version} could not be found.",
+            )
+    raise ArmError(
+        404,
+        "ArtifactNotFound",
+        f"The VM extension with publisher '{publisher}' and type '{kind}' could not be found.",
+    )
+
+
+def _terminal(resource: Resource, terminal_code: int, exit_code: int, name: str) -> ArmError:
+    properties = resource.properties
+    return ArmError(
+        409,
+        "VMExtensionHandlerNonTransientError",
+        f"The handler for VM extension type '{properties['publisher']}.{properties['type']}' has reported terminal failure "
+        f"for VM extension '{resource.name}' with terminal error code '{terminal_code}' and error message: 'Enable failed "
+        f"for plugin (name: {properties['publisher']}.{properties['type']}, version {properties['typeHandlerVersion']}) "
+        f"with exception Command exited with exit code {exit_code} ({name}).'.",
+    )

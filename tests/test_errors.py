@@ -1,0 +1,122 @@
+"""How Azure and Graph failures become transient or terminal."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from azure.core.exceptions import ServiceRequestError
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.errors import MAX_MESSAGE, bounded, retry_after
+from activities.signatures import FailureDetails, FindUserInput
+from activities.users import Users
+from cloud.clients import CloudClients
+from simulator.faults import Fault
+from simulator.server import SimulatorServer
+from activities import errors
+
+
+async def failure_of(call: Any) -> ApplicationError:
+    """Run something inside the activity boundary and return what it lets out."""
+
+    class Inner:
+        async def execute_activity(self, _input: object) -> Any:
+            return await call()
+
+    boundary = errors.ActivityBoundary().intercept_activity(Inner())  # type: ignore[arg-type]
+    with pytest.raises(ApplicationError) as failed:
+        await ActivityEnvironment().run(boundary.execute_activity, None)
+    return failed.value
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "headers", "retried", "delay"),
+    [
+        (429, "OperationNotAllowed", "too many requests", {"Retry-After": "7"}, True, timedelta(seconds=7)),
+        (409, "OperationNotAllowed", "another operation is in progress", {}, True, None),
+        (409, "OperationNotAllowed", "exceeding approved standardDASv5Family Cores quota", {}, False, None),
+        (400, "NicReservedForAnotherVm", "reserved for 180 seconds", {}, True, None),
+        (409, "Conflict", "busy", {}, True, None),
+        (403, "AuthorizationFailed", "no", {}, False, None),
+        (409, "SkuNotAvailable", "no", {}, False, None),
+        (503, "ServiceUnavailable", "later", {"retry-after-ms": "250"}, True, timedelta(milliseconds=250)),
+        (500, "InternalServerError", "oops", {}, True, None),
+    ],
+)
+async def test_arm_failures(
+    simulator: SimulatorServer,
+    clients: CloudClients,
+    status: int,
+    code: str,
+    message: str,
+    headers: dict[str, str],
+    retried: bool,
+    delay: timedelta | None,
+) -> None:
+    simulator.cloud.faults.add(Fault("GET", "virtualMachines", code, message, status=status, headers=headers))
+
+    failed = await failure_of(lambda: clients.compute.virtual_machines.get("rg-cloud-pcs", "pc"))
+
+    assert (failed.type, failed.non_retryable, failed.next_retry_delay) == (code, not retried, delay)
+    details = failed.details[0]
+    assert isinstance(details, FailureDetails) and details.attempts == 1 and details.remedy
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "retried"),
+    [
+        (429, "TooManyRequests", True),
+        (409, "Directory_ConcurrencyViolation", True),
+        (403, "Authorization_RequestDenied", False),
+        (400, "Request_BadRequest", False),
+        (504, "UnknownError", True),
+    ],
+)
+async def test_graph_failures(
+    simulator: SimulatorServer, clients: CloudClients, status: int, code: str, retried: bool
+) -> None:
+    simulator.cloud.faults.add(Fault("GET", "/users/", code, status=status))
+
+    failed = await failure_of(lambda: Users(clients).find_user(FindUserInput(user="ada@contoso.com")))
+
+    assert (failed.type, failed.non_retryable) == (code, not retried)
+
+
+@pytest.mark.parametrize("user", ["nobody@contoso.com", "00000000-0000-0000-0000-000000000000"])
+async def test_unknown_user(clients: CloudClients, user: str) -> None:
+    failed = await failure_of(lambda: Users(clients).find_user(FindUserInput(user=user)))
+    assert (failed.type, failed.non_retryable) == ("UserNotFound", True)
+
+
+async def test_disabled_user(clients: CloudClients) -> None:
+    failed = await failure_of(lambda: Users(clients).find_user(FindUserInput(user="alan@contoso.com")))
+    assert (failed.type, failed.non_retryable) == ("UserDisabled", True)
+
+
+@pytest.mark.parametrize("error", [ServiceRequestError("refused"), httpx.ConnectError("refused"), TimeoutError()])
+async def test_broken_connections_are_transient(error: Exception) -> None:
+    async def call() -> None:
+        raise error
+
+    assert not (await failure_of(call)).non_retryable
+
+
+def test_messages_are_bounded_and_in_one_line() -> None:
+    assert bounded("a\n  b") == "a b"
+    assert len(bounded("x" * 5000)) == MAX_MESSAGE
+
+
+@pytest.mark.parametrize(
+    ("headers", "delay"),
+    [
+        ({}, None),
+        ({"Retry-After": "3"}, timedelta(seconds=3)),
+        ({"retry-after-ms": "3"}, timedelta(milliseconds=3)),
+        ({"Retry-After": "Wed, 25 Nov 2015 07:28:00 GMT"}, timedelta(0)),
+        ({"Retry-After": "soon"}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], delay: timedelta | None) -> None:
+    assert retry_after(headers) == delay

@@ -1,0 +1,150 @@
+"""A worker on a simulated cloud, and what tests do with a Cloud PC there."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import RawValue
+from temporalio.api.common.v1 import Payload
+
+from cloud.clients import CloudClients
+from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, Step, StepState, User
+from models.documents import load_service_plans
+from models.provisioning_policy import ProvisioningPolicy
+from simulator.cloud import Cloud
+from simulator.faults import Fault
+from simulator.server import SimulatorServer
+from workflows.cloud_pc import CloudPcWorkflow
+from worker import make_worker
+
+SETTLED = (CloudPcStatus.PROVISIONED, CloudPcStatus.PROVISIONED_WITH_WARNINGS, CloudPcStatus.FAILED)
+Handle = WorkflowHandle[CloudPcWorkflow, CloudPc]
+
+
+def policy(**changes: Any) -> ProvisioningPolicy:
+    """A policy like the first example's."""
+    fields: dict[str, Any] = {
+        "id": "engineering",
+        "displayName": "Engineering",
+        "domainJoinConfigurations": [{"regionName": "westeurope"}],
+        "enableSingleSignOn": True,
+    }
+    return ProvisioningPolicy.model_validate(fields | changes, extra="forbid")
+
+
+@dataclass
+class Lab:
+    """One simulated cloud with a worker on it."""
+
+    client: Client
+    cloud: Cloud
+    task_queue: str
+    handles: list[Handle] = field(default_factory=list)
+
+    def user(self, name: str = "ada@contoso.com") -> User:
+        """A user of the tenant, as the product knows them."""
+        found = next(user for user in self.cloud.directory.users.values() if user["userPrincipalName"] == name)
+        return User(
+            id=found["id"],
+            user_principal_name=name,
+            display_name=found["displayName"],
+            on_premises_user_principal_name=found.get("onPremisesUserPrincipalName"),
+        )
+
+    async def start(self, made: ProvisioningPolicy | None = None, user: str = "ada@contoso.com") -> Handle:
+        """Start a Cloud PC's workflow."""
+        plan = load_service_plans().find("CPC_E_2C_8GB_128GB")
+        assert plan is not None
+        request = CloudPcRequest(
+            id=f"pc-{uuid.uuid4()}", policy=made or policy(), service_plan=plan, user=self.user(user)
+        )
+        handle = await self.client.start_workflow(
+            CloudPcWorkflow.run, request, id=request.id, task_queue=self.task_queue
+        )
+        self.handles.append(handle)
+        return self.latest(handle)
+
+    def latest(self, handle: Handle) -> Handle:
+        """The same Cloud PC, whichever its current run is."""
+        return self.client.get_workflow_handle_for(CloudPcWorkflow.run, handle.id)
+
+    async def until(self, handle: Handle, reached: Callable[[CloudPc], bool], seconds: float = 40) -> CloudPc:
+        """Wait until the Cloud PC is as described."""
+        async with asyncio.timeout(seconds):
+            while not reached(pc := await handle.query(CloudPcWorkflow.cloud_pc)):
+                await asyncio.sleep(0.03)
+            return pc
+
+    async def settled(self, handle: Handle, attempt: int = 1) -> CloudPc:
+        """Wait until an attempt has ended."""
+        return await self.until(
+            handle, lambda pc: pc.attempt == attempt and pc.status in SETTLED and pc.pending_operation is None
+        )
+
+    async def provisioned(self, made: ProvisioningPolicy | None = None, user: str = "ada@contoso.com") -> CloudPc:
+        """Provision a Cloud PC and return how it ended."""
+        return await self.settled(await self.start(made, user))
+
+    async def signal(self, handle: Handle, name: str, data: bytes) -> None:
+        """Send a signal with this raw input, as the temporal CLI does."""
+        await handle.signal(name, RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data)))
+
+    def fail(self, method: str, path: str, code: str = "BadRequest", status: int = 400, **rule: Any) -> None:
+        """Put a fault rule in force."""
+        self.cloud.faults.add(Fault(method, path, code, status=status, **rule))
+
+    def exists(self, kind: str) -> list[str]:
+        """The ARM ids of a resource type, such as `Microsoft.Compute/virtualMachines`."""
+        inventory = self.cloud.resources.inventory()
+        return next((ids for name, ids in inventory.items() if name.casefold() == kind.casefold()), [])
+
+    def requests(self, method: str, path_end: str) -> list[Any]:
+        """The mutating requests whose path ends so."""
+        return [
+            entry
+            for entry in self.cloud.ledger.entries
+            if entry.method == method and entry.path.casefold().endswith(path_end.casefold())
+        ]
+
+    def nothing_left(self) -> None:
+        """Assert that no Cloud PC has left a trace; what policies and regions share may stay."""
+        for kind in (
+            "Microsoft.Compute/virtualMachines",
+            "Microsoft.Compute/disks",
+            "Microsoft.Compute/virtualMachines/extensions",
+            "Microsoft.Compute/virtualMachines/runCommands",
+            "Microsoft.Network/networkInterfaces",
+            "Microsoft.DesktopVirtualization/hostPools/sessionHosts",
+            "Microsoft.Authorization/roleAssignments",
+        ):
+            assert self.exists(kind) == [], kind
+        assert not self.cloud.directory.devices
+        assert not self.cloud.directory.managed_devices
+        assert not self.cloud.guests
+
+
+def step(pc: CloudPc, name: Step) -> Any:
+    """The status of one step."""
+    return next(status for status in pc.steps if status.step == name)
+
+
+@pytest_asyncio.fixture
+async def lab(
+    temporal_client: Client, simulator: SimulatorServer, clients: CloudClients, request: pytest.FixtureRequest
+) -> AsyncGenerator[Lab, None]:
+    """A worker on a simulated cloud; Cloud PCs that a test leaves behind are terminated."""
+    made = Lab(temporal_client, simulator.cloud, f"test-{uuid.uuid4()}")
+    cached = 0 if request.config.getoption("--no-workflow-cache") else 1000
+    async with make_worker(temporal_client, clients, task_queue=made.task_queue, max_cached_workflows=cached):
+        yield made
+        for handle in made.handles:
+            description = await made.latest(handle).describe()
+            if description.close_time is None:
+                await made.latest(handle).terminate("the test has ended")

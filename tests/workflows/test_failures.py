@@ -1,0 +1,158 @@
+"""What happens when a step fails: for good, for a while, or after it took effect."""
+
+from typing import Any
+
+import pytest
+
+from models.cloud_pc import STAGES, CloudPc, CloudPcStatus, Stage, Step, StepState
+from tests.workflows.conftest import Lab, policy, step
+
+VM = r"virtualMachines/[^/]+$"
+REQUESTS: dict[Step, tuple[str, str]] = {
+    Step.ALLOCATE_CAPACITY: ("GET", r"Microsoft\.Compute/skus$"),
+    Step.ATTACH_NETWORK: ("PUT", r"networkInterfaces/[^/]+$"),
+    Step.CREATE_VIRTUAL_MACHINE: ("PUT", VM),
+    Step.JOIN_ENTRA_ID: ("PUT", r"extensions/AADLoginForWindows$"),
+    Step.ENROLL_IN_INTUNE: ("GET", r"/managedDevices$"),
+    Step.ASSIGN_PRIMARY_USER: ("POST", r"/managedDevices/[^/]+/users/\$ref$"),
+    Step.REGISTER_SESSION_HOST: ("PUT", r"hostPools/[^/]+$"),
+    Step.GRANT_SIGN_IN: ("PUT", r"roleAssignments/[^/]+$"),
+    Step.ASSIGN_USER: ("PATCH", r"sessionHosts/[^/]+$"),
+    Step.REMOVE_RUN_COMMANDS: ("DELETE", r"runCommands/[^/]+$"),
+}
+"""A request of each fatal step, by which it can be made to fail."""
+
+GUEST_DEFECTS: dict[Step, str] = {
+    Step.HIDE_START_MENU_POWER_ICONS: "start-policy-registry",
+    Step.DISABLE_WINDOWS_RESET: "recovery-environment",
+    Step.ASSIGN_USER_AS_ADMINISTRATOR: "local-groups",
+    Step.SET_TEAMS_VDI_MODE: "teams-registry",
+    Step.ENABLE_TIME_ZONE_REDIRECTION: "terminal-services-registry",
+    Step.RESIZE_OS_DISK_PARTITION: "disk-partition",
+    Step.DISABLE_PORT_3389: "firewall",
+}
+"""What breaks each post-provisioning step in the guest."""
+
+
+def test_every_step_is_made_to_fail() -> None:
+    stages = (Stage.CORE_PROVISIONING, Stage.POST_PROVISIONING, Stage.ASSIGNMENT)
+    assert set(REQUESTS) | set(GUEST_DEFECTS) == {name for stage in stages for name in STAGES[stage]}
+
+
+@pytest.mark.parametrize("failing", REQUESTS)
+async def test_a_fatal_step_fails_for_good(lab: Lab, failing: Step) -> None:
+    lab.fail(*REQUESTS[failing], code="AuthorizationFailed", status=403)
+
+    pc = await lab.provisioned()
+
+    assert pc.status == CloudPcStatus.FAILED
+    assert pc.status_detail is not None
+    assert (pc.status_detail.step, pc.status_detail.code) == (failing, "AuthorizationFailed")
+    assert "roles" in pc.status_detail.remedy and pc.status_detail.leftovers == ()
+    assert step(pc, failing).state == StepState.FAILED
+    lab.nothing_left()
+
+
+@pytest.mark.parametrize("failing", REQUESTS)
+async def test_a_fatal_step_fails_for_a_while(lab: Lab, failing: Step) -> None:
+    lab.fail(*REQUESTS[failing], code="ServerTimeout", status=503, headers={"Retry-After": "1"})
+
+    pc = await lab.provisioned()
+
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
+    assert (step(pc, failing).attempts or 0) >= 2
+    assert len(lab.exists("Microsoft.Compute/virtualMachines")) == 1
+
+
+@pytest.mark.parametrize("failing", [name for name, (method, _) in REQUESTS.items() if method != "GET"])
+async def test_the_answer_is_lost_after_the_effect(lab: Lab, failing: Step) -> None:
+    lab.fail(*REQUESTS[failing], code="GatewayTimeout", status=504, when="after", headers={"retry-after-ms": "10"})
+
+    pc = await lab.provisioned()
+
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
+    for kind in ("Microsoft.Compute/virtualMachines", "Microsoft.Compute/disks", "Microsoft.Network/networkInterfaces"):
+        assert len(lab.exists(kind)) == 1
+    assert len(lab.exists("Microsoft.Authorization/roleAssignments")) == 2
+    assert len(lab.cloud.directory.devices) == len(lab.cloud.directory.managed_devices) == 1
+    made = [entry for entry in lab.cloud.ledger.entries if entry.effect == "created" and "/virtualMachines/" in entry.path]
+    assert len({entry.path.lower() for entry in made}) == len(made), "something was made twice"
+
+
+@pytest.mark.parametrize("failing", GUEST_DEFECTS)
+async def test_a_post_provisioning_step_fails(lab: Lab, failing: Step) -> None:
+    lab.cloud.defects[GUEST_DEFECTS[failing]] = 1
+
+    pc = await _administrators(lab)
+
+    assert pc.status == CloudPcStatus.PROVISIONED_WITH_WARNINGS, pc.status_detail
+    [warning] = pc.warnings
+    assert (warning.step, warning.code, warning.attempts) == (failing, "GuestScriptFailed", 3)
+    assert warning.message and len(warning.message) <= 1000
+    assert step(pc, failing).state == StepState.WARNING
+    assert step(pc, Step.ASSIGN_USER).state == StepState.SUCCEEDED
+
+
+async def test_all_post_provisioning_steps_fail(lab: Lab) -> None:
+    lab.cloud.defects.update(dict.fromkeys(GUEST_DEFECTS.values(), 1))
+
+    pc = await _administrators(lab)
+
+    assert pc.status == CloudPcStatus.PROVISIONED_WITH_WARNINGS, pc.status_detail
+    assert {warning.step for warning in pc.warnings} == set(GUEST_DEFECTS)
+    assert step(pc, Step.ASSIGN_USER).state == StepState.SUCCEEDED
+
+
+async def test_the_vm_operation_fails_for_good(lab: Lab) -> None:
+    lab.fail("PUT", VM, "OSProvisioningClientError", when="operation", message="The image is not generalized.")
+
+    pc = await lab.provisioned()
+
+    assert pc.status == CloudPcStatus.FAILED and pc.status_detail is not None
+    assert pc.status_detail.code == "OSProvisioningClientError"
+    assert "not generalized" in pc.status_detail.message
+    lab.nothing_left()
+
+
+async def test_the_vm_operation_fails_once(lab: Lab) -> None:
+    lab.fail("PUT", VM, "InternalOperationError", when="operation")
+
+    pc = await lab.provisioned()
+
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
+    assert len(lab.exists("Microsoft.Compute/virtualMachines")) == 1
+
+
+async def test_a_foreign_device_owns_the_name(lab: Lab) -> None:
+    original = lab.cloud.directory.join_device
+
+    def join_device(**arguments: Any) -> Any:
+        original(**{**arguments, "vm_id": "/subscriptions/other/virtualMachines/namesake"})
+        return original(**arguments)
+
+    lab.cloud.directory.join_device = join_device  # type: ignore[method-assign]
+    pc = await lab.provisioned()
+
+    assert pc.status == CloudPcStatus.FAILED and pc.status_detail is not None
+    assert pc.status_detail.code == "HostnameDuplicate"
+    [foreign] = lab.cloud.directory.devices.values()
+    assert "namesake" in str(foreign["physicalIds"]), "the foreign device must not be touched"
+    assert lab.exists("Microsoft.Compute/virtualMachines") == []
+
+
+async def test_a_take_down_that_fails_is_shown_and_can_be_repeated(lab: Lab) -> None:
+    lab.fail("PUT", r"extensions/AADLoginForWindows$", "BadRequest", 400)
+    lab.fail("DELETE", VM, "ScopeLocked", 409)
+    handle = await lab.start()
+    pc = await lab.settled(handle)
+    assert pc.status_detail is not None and pc.status_detail.leftovers == (Step.DELETE_VIRTUAL_MACHINE,)
+    assert len(lab.exists("Microsoft.Compute/virtualMachines")) == 1
+
+    await lab.signal(handle, "reprovision", b"{}")
+
+    assert (await lab.settled(handle, attempt=2)).status == CloudPcStatus.PROVISIONED
+    assert len(lab.exists("Microsoft.Compute/virtualMachines")) == 1
+
+
+async def _administrators(lab: Lab) -> CloudPc:
+    return await lab.provisioned(policy(userAccountType="administrator"))

@@ -1,0 +1,104 @@
+"""The three stages, end to end: real engine, real clients, simulated cloud."""
+
+import pytest
+
+from models.cloud_pc import STAGES, CloudPcStatus, Stage, Step, StepState
+from tests.workflows.conftest import Lab, policy, step
+
+
+async def test_provisions_a_cloud_pc(lab: Lab) -> None:
+    pc = await lab.provisioned()
+
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail or pc.warnings
+    ended = {status.step: status.state for status in pc.steps}
+    assert ended.pop(Step.ASSIGN_USER_AS_ADMINISTRATOR) == StepState.NOT_APPLICABLE
+    assert set(ended.values()) == {StepState.SUCCEEDED}
+    assert set(ended) | {Step.ASSIGN_USER_AS_ADMINISTRATOR} == {
+        name for stage in (Stage.CORE_PROVISIONING, Stage.POST_PROVISIONING, Stage.ASSIGNMENT) for name in STAGES[stage]
+    }
+    for status in pc.steps:
+        if status.state == StepState.SUCCEEDED:
+            assert status.attempts and status.attempts >= 1
+            assert status.start_date_time and status.duration_in_seconds is not None
+
+    [machine_id] = lab.exists("Microsoft.Compute/virtualMachines")
+    assert machine_id == pc.virtual_machine_id
+    machine = lab.cloud.resources.get(machine_id)
+    properties = machine.body["properties"]
+    assert properties["storageProfile"]["osDisk"]["diskSizeGB"] == 128
+    assert properties["securityProfile"]["securityType"] == "TrustedLaunch"
+    assert properties["licenseType"] == "Windows_Client"
+    assert machine.body["tags"]["cloudPcId"] == pc.id
+    assert len(pc.computer_name) <= 15 and pc.computer_name.startswith("CPC-ada-")
+
+    [interface_id] = lab.exists("Microsoft.Network/networkInterfaces")
+    [configuration] = lab.cloud.resources.get(interface_id).body["properties"]["ipConfigurations"]
+    assert "publicIPAddress" not in configuration["properties"]
+    assert configuration["properties"]["privateIPAddress"] == pc.private_ip_address
+    [network_id] = lab.exists("Microsoft.Network/virtualNetworks")
+    assert pc.network_id == f"{network_id}/subnets/cloud-pcs"
+    assert len(lab.exists("Microsoft.Compute/disks")) == 1
+
+    [device] = lab.cloud.directory.devices.values()
+    assert device["deviceId"] == pc.entra_device_id
+    assert f"[AzureResourceId]:{machine_id}" in device["physicalIds"]
+    [managed] = lab.cloud.directory.managed_devices.values()
+    assert managed["azureADDeviceId"] == pc.entra_device_id and managed["id"] == pc.managed_device_id
+    assert pc.primary_user == "ada@contoso.com"
+
+    [host_id] = lab.exists("Microsoft.DesktopVirtualization/hostPools/sessionHosts")
+    host = lab.cloud.resources.get(host_id).body["properties"]
+    assert (host["status"], host["assignedUser"]) == ("Available", "ada@contoso.com")
+    [pool_id] = lab.exists("Microsoft.DesktopVirtualization/hostPools")
+    assert "enablerdsaadauth:i:1" in lab.cloud.resources.get(pool_id).body["properties"]["customRdpProperty"]
+    granted = [lab.cloud.resources.get(role).body["properties"] for role in lab.exists("Microsoft.Authorization/roleAssignments")]
+    assert {role["principalId"] for role in granted} == {pc.user.id}
+    assert {role["roleDefinitionId"].rpartition("/")[2] for role in granted} == {
+        "1d18fff3-a72a-46b5-b4a9-0b38a3cd7e63",
+        "fb879df8-f326-4884-b1cf-06f3ad86be52",
+    }
+    assert lab.exists("Microsoft.Compute/virtualMachines/runCommands") == []
+
+
+async def test_sets_windows_up_as_documented(lab: Lab) -> None:
+    await lab.provisioned()
+    [guest] = lab.cloud.guests.values()
+
+    def value(path: str, name: str) -> object:
+        key = guest.registry_key(path)
+        assert key is not None, path
+        return key.values[name.lower()].data
+
+    assert value(r"HKLM:\Software\Microsoft\PolicyManager\default\Start\HideShutDown", "value") == 1
+    assert value(r"HKLM:\Software\Microsoft\Windows\CurrentVersion\Policies\System", "ShutDownWithoutLogon") == 0
+    assert value(r"HKLM:\Software\Microsoft\Teams", "IsWVDEnvironment") == 1
+    assert value(r"HKLM:\Software\Policies\Microsoft\Windows NT\Terminal Services", "fEnableTimeZoneRedirection") == 1
+    assert not guest.recovery_environment_enabled
+    assert not guest.inbound_port_open(3389, "TCP") and not guest.inbound_port_open(3389, "UDP")
+
+
+async def test_makes_the_user_an_administrator_where_the_policy_says_so(lab: Lab) -> None:
+    pc = await lab.provisioned(policy(userAccountType="administrator"), user="grace@contoso.com")
+
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail or pc.warnings
+    assert step(pc, Step.ASSIGN_USER_AS_ADMINISTRATOR).state == StepState.SUCCEEDED
+    [guest] = lab.cloud.guests.values()
+    [administrators] = [group for group in guest.groups if group.sid == "S-1-5-32-544"]
+    assert r"AzureAD\grace@corp.contoso.com" in administrators.members
+    roles = [
+        lab.cloud.resources.get(role).body["properties"]["roleDefinitionId"].rpartition("/")[2]
+        for role in lab.exists("Microsoft.Authorization/roleAssignments")
+    ]
+    assert "1c0163c0-47e6-4577-8991-ea5c82e286e4" in roles
+
+
+async def test_two_cloud_pcs_share_network_and_host_pool(lab: Lab) -> None:
+    first, second = await lab.start(), await lab.start(user="grace@contoso.com")
+    assert (await lab.settled(first)).status == CloudPcStatus.PROVISIONED
+    assert (await lab.settled(second)).status == CloudPcStatus.PROVISIONED
+
+    assert len(lab.exists("Microsoft.Compute/virtualMachines")) == 2
+    assert len(lab.exists("Microsoft.Network/virtualNetworks")) == 1
+    assert len(lab.exists("Microsoft.Network/natGateways")) == 1
+    assert len(lab.exists("Microsoft.DesktopVirtualization/hostPools")) == 1
+    assert len(lab.exists("Microsoft.DesktopVirtualization/hostPools/sessionHosts")) == 2
