@@ -10,7 +10,7 @@ from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from temporalio import activity
 
 from activities import naming
-from activities.assignment.host_pool import HostPools
+from activities.assignment.host_pool import HostPools, session_host_name
 from activities.assignment.role_assignments import (
     DESKTOP_VIRTUALIZATION_USER,
     VIRTUAL_MACHINE_ADMINISTRATOR_LOGIN,
@@ -41,7 +41,7 @@ class Deprovisioning:
         host = await self._pools.session_host(request.cloud_pc)
         if host is None:
             return StepResult(detail="there was none")
-        pool, name = str(host.name).split("/")
+        pool, name = naming.host_pool_name(request.cloud_pc), session_host_name(host)
         try:
             # By force: a host with an assigned user is not removed otherwise.
             await self._clients.desktop_virtualization.session_hosts.delete(self._group, pool, name, force=True)

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from simulator.cloud import Cloud
 from simulator.faults import Fault
+from simulator.ledger import PATH
 from simulator.windows.guest import DEFECTS
 
 
@@ -23,7 +24,7 @@ class Control:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
-        match request.method, request["path"].rstrip("/"):
+        match request.method, request[PATH].rstrip("/"):
             case "GET", "/simulator/ledger":
                 return web.json_response(self._cloud.ledger.as_json())
             case "GET", "/simulator/inventory":

@@ -331,8 +331,6 @@ class Directory:
             return None
         managed = self._new_managed_device(device)
         self.managed_devices[managed["id"]] = managed
-        if guest is not None:
-            guest.mdm_enrolled = True
         self._cloud.spawn(self._show_as_managed(device["id"]))
         return managed
 

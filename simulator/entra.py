@@ -15,6 +15,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from simulator.cloud import CLIENT_ID, CLIENT_SECRET, TENANT_ID, Cloud
+from simulator.ledger import PATH
 
 RESOURCE_MANAGER = "https://management.azure.com"
 """The audience of Azure Resource Manager."""
@@ -80,11 +81,9 @@ class TokenService:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer a request to the login host, or the one document by which tools discover a cloud."""
         try:
-            match request.method, request["path"].strip("/").split("/"):
+            match request.method, request[PATH].strip("/").split("/"):
                 case "GET", ["metadata", "endpoints"]:
                     return web.json_response(_cloud_metadata(_origin(request)))
-                case "GET", ["common", "discovery", "instance"]:
-                    return web.json_response(self._instance_metadata(request))
                 case "GET", [tenant, "v2.0", ".well-known", "openid-configuration"]:
                     self._check_tenant(tenant)
                     return web.json_response(_openid_configuration(_origin(request)))
@@ -227,15 +226,6 @@ class TokenService:
                 "subscriptions for the tenant."
             )
             raise _Refusal(400, "invalid_request", 90002, text)
-
-    def _instance_metadata(self, request: web.Request) -> dict[str, Any]:
-        return {
-            "tenant_discovery_endpoint": f"{_origin(request)}/{TENANT_ID}/v2.0/.well-known/openid-configuration",
-            "api-version": "1.1",
-            "metadata": [
-                {"preferred_network": request.host, "preferred_cache": request.host, "aliases": [request.host]}
-            ],
-        }
 
     def _refuse(self, refusal: _Refusal, origin: str) -> web.Response:
         timestamp = self._cloud.clock.now().strftime("%Y-%m-%d %H:%M:%SZ")

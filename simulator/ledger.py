@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from aiohttp import web
+
 
 @dataclass
 class LedgerEntry:
@@ -29,6 +31,12 @@ class LedgerEntry:
     error_code: str | None = None
     effect: str = "none"
     operation: str | None = None
+
+
+PATH = web.RequestKey("path", str)
+"""Where a request keeps its path with repeated slashes folded."""
+LEDGER_ENTRY = web.RequestKey("ledger_entry", LedgerEntry)
+"""Where a mutating request keeps its entry in the ledger."""
 
 
 @dataclass

@@ -15,6 +15,7 @@ from simulator.cloud import Cloud
 from simulator.control import Control
 from simulator.entra import TokenService
 from simulator.graph import Graph
+from simulator.ledger import LEDGER_ENTRY, PATH
 
 MUTATING_METHODS = frozenset({"PUT", "POST", "PATCH", "DELETE"})
 
@@ -49,11 +50,11 @@ class SimulatorServer:
         authority.issue_cert("localhost", host).configure_cert(self._ssl)
         app = web.Application(client_max_size=16 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._ssl, shutdown_timeout=1)
+        site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._ssl)
         await site.start()
         self.cloud.base_url = f"https://localhost:{self._runner.addresses[0][1]}"
         return self
@@ -67,14 +68,14 @@ class SimulatorServer:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         # The Graph SDK sends "/v1.0//users" to the real service too, which folds the slashes.
         path = re.sub(r"/{2,}", "/", request.path)
-        request["path"] = path
+        request[PATH] = path
         handler = next(handler for pattern, handler in self._parts if pattern.match(path))
         is_control = path.lower().startswith("/simulator")
         is_token = "/oauth2/" in path.lower()
         if request.method not in MUTATING_METHODS or is_control or is_token:
             return await self._handle(handler, request, path)
         entry = self.cloud.ledger.open(self.cloud.clock.timestamp(), request.method, path)
-        request["ledger_entry"] = entry
+        request[LEDGER_ENTRY] = entry
         response = await self._handle(handler, request, path)
         entry.status = response.status
         entry.error_code = _error_code(response)

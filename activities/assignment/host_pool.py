@@ -22,6 +22,11 @@ _TOKEN_RESERVE = timedelta(hours=2)
 """A registration token is renewed when it lives no longer than this: the agent uses it within minutes."""
 
 
+def session_host_name(host: Any) -> str:
+    """Return the name by which operations know a session host; its `name` has the pool's before it."""
+    return str(host.id).rpartition("/")[2]
+
+
 class HostPools:
     """Host pools, one for each policy and region, with their application group and workspace.
 

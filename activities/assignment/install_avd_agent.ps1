@@ -56,7 +56,6 @@ if ($hasAgent -and (Get-Item -LiteralPath $agentKey).GetValue('IsRegistered') -e
 
 if ($hasAgent) {
     # An earlier run got this far, perhaps with a token that has expired since.
-    Set-ItemProperty -LiteralPath $agentKey -Name 'IsRegistered' -Value 0
     Set-ItemProperty -LiteralPath $agentKey -Name 'RegistrationToken' -Value $RegistrationToken
 }
 else {

@@ -6,7 +6,7 @@ from azure.mgmt.desktopvirtualization.models import SessionHostPatch
 from temporalio import activity
 
 from activities import naming
-from activities.assignment.host_pool import HostPools
+from activities.assignment.host_pool import HostPools, session_host_name
 from activities.assignment.role_assignments import (
     DESKTOP_VIRTUALIZATION_USER,
     VIRTUAL_MACHINE_ADMINISTRATOR_LOGIN,
@@ -66,7 +66,7 @@ class Assignment:
             )
             host = await self._pools.session_host(cloud_pc)
         self._require_usable(host, cloud_pc.computer_name)
-        pool, name = str(host.name).split("/")
+        pool, name = naming.host_pool_name(cloud_pc), session_host_name(host)
         return SessionHost(host_pool=pool, name=name, detail=f"{name} in {pool} is {host.status}")
 
     @activity.defn

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from simulator.arm.errors import ArmError
 from simulator.arm.ids import Address
-from simulator.ledger import LedgerEntry
+from simulator.ledger import LEDGER_ENTRY, PATH, LedgerEntry
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Call:
             ArmError: 400, it has no api-version, or its body is not a JSON object.
 
         """
-        path: str = request["path"]
+        path: str = request[PATH]
         query = {name.lower(): value for name, value in request.query.items()}
         if not query.get("api-version"):
             raise ArmError(
@@ -57,7 +57,7 @@ class Call:
             query=query,
             headers={name.lower(): value for name, value in request.headers.items()},
             body=_json_object(await request.text()),
-            entry=request.get("ledger_entry") or LedgerEntry(0, "", request.method, path),
+            entry=request.get(LEDGER_ENTRY) or LedgerEntry(0, "", request.method, path),
         )
 
     @property

@@ -29,6 +29,7 @@ from simulator.arm.store import Resource
 from simulator.arm.throttling import Throttle
 from simulator.cloud import RESOURCE_GROUP, SUBSCRIPTION_ID, Cloud
 from simulator.entra import RESOURCE_MANAGER, InvalidToken, TokenService
+from simulator.ledger import LEDGER_ENTRY
 
 HOME_REGION = "westeurope"
 """The region of the resource group that exists from the start."""
@@ -87,7 +88,7 @@ class ResourceManager:
             body = {"error": {"code": error.code, "message": error.message}}
             response = web.json_response(body, status=401, headers=error.headers)
         except ArmError as error:
-            if entry := request.get("ledger_entry"):
+            if entry := request.get(LEDGER_ENTRY):
                 entry.effect = "none"
             response = web.json_response(error.body(), status=error.status, headers=error.headers)
         response.headers.update(headers)

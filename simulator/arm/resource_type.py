@@ -111,10 +111,6 @@ class ResourceType:
         """Read a resource."""
         return web.json_response(self.view(self.existing(resource_id), call))
 
-    async def list(self, call: Call, below: str) -> web.Response:
-        """List the resources below a scope or a parent."""
-        return web.json_response({"value": [self.view(resource) for resource in self.store.list(self.type, below)]})
-
     async def delete(self, call: Call, resource_id: str) -> web.Response:
         """Delete a resource; one that does not exist is deleted already."""
         resource = self.store.get(resource_id)
@@ -253,6 +249,10 @@ class ResourceType:
                 "a new resource name.",
             )
         resource.body["location"] = location
+
+    async def list(self, call: Call, below: str) -> web.Response:
+        """List the resources below a scope or a parent."""
+        return web.json_response({"value": [self.view(resource) for resource in self.store.list(self.type, below)]})
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

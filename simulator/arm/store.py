@@ -91,11 +91,6 @@ class ResourceStore:
         children = self._by_parent.get(resource_id.lower(), {}).values()
         return [child for child in children if resource_type.lower() in ("", child.type.lower())]
 
-    def list(self, resource_type: str, below: str = "") -> Iterator[Resource]:
-        """Yield the resources of a full type whose ids lie below an id, in the order in which they were made."""
-        prefix = f"{below.lower()}/"
-        return (r for key, r in self._by_type.get(resource_type.lower(), {}).items() if key.startswith(prefix))
-
     def all(self) -> Iterator[Resource]:
         """Yield every resource in the order in which they were made."""
         return iter(self._resources.values())
@@ -104,3 +99,8 @@ class ResourceStore:
         """Return the ARM ids of all resources by full type."""
         types = ([*resources.values()] for resources in self._by_type.values())
         return {resources[0].type: [resource.id for resource in resources] for resources in types if resources}
+
+    def list(self, resource_type: str, below: str = "") -> Iterator[Resource]:
+        """Yield the resources of a full type whose ids lie below an id, in the order in which they were made."""
+        prefix = f"{below.lower()}/"
+        return (r for key, r in self._by_type.get(resource_type.lower(), {}).items() if key.startswith(prefix))

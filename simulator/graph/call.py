@@ -8,7 +8,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from simulator.graph.errors import bad_request
-from simulator.ledger import LedgerEntry
+from simulator.ledger import LEDGER_ENTRY, PATH, LedgerEntry
 
 OPTIONS = frozenset({"$count", "$filter", "$orderby", "$select", "$skiptoken", "$top"})
 """The query options that are served."""
@@ -53,7 +53,7 @@ class Call:
             GraphError: 400, a query option is not known.
 
         """
-        path: str = request["path"]
+        path: str = request[PATH]
         _, version, *segments = path.rstrip("/").split("/")
         return cls(
             id=id,
@@ -64,7 +64,7 @@ class Call:
             query=dict(_option(name, value) for name, value in request.query.items()),
             is_eventual=request.headers.get("ConsistencyLevel", "").lower() == "eventual",
             content=await request.text(),
-            entry=request.get("ledger_entry") or LedgerEntry(0, "", request.method, path),
+            entry=request.get(LEDGER_ENTRY) or LedgerEntry(0, "", request.method, path),
         )
 
     @property

@@ -175,6 +175,7 @@ class Guest:
         domain: Name of the Active Directory domain it is joined to.
         mdm_enrolled: Whether it is enrolled in Intune.
         os_build: Windows build.
+        avd_registration_token: The token with which the Azure Virtual Desktop agent asks to be registered, or None.
 
     """
 
@@ -198,6 +199,7 @@ class Guest:
     domain: str | None = None
     mdm_enrolled: bool = False
     os_build: str = "26100.2314"
+    avd_registration_token: str | None = None
 
     @classmethod
     def create(
@@ -308,18 +310,18 @@ class Guest:
                 return True
         return False
 
-    @property
-    def avd_registration_token(self) -> str | None:
-        """The registration token with which the agent is asking to be registered, or None when it is not asking."""
-        service = self.service(RDAGENT_SERVICE)
-        token = self.registry_value(RDAGENT_KEY, "RegistrationToken")
-        return str(token) if token and service and service.status == "Running" else None
+    def start_service(self, service: Service) -> None:
+        """Start or restart a service. The agent's reads its registration token when it starts."""
+        service.status = "Running"
+        if service.name == RDAGENT_SERVICE and self.registry_value(RDAGENT_KEY, "IsRegistered") == 0:
+            self.avd_registration_token = str(self.registry_value(RDAGENT_KEY, "RegistrationToken") or "") or None
 
     def avd_registered(self) -> None:
         """Note that Azure Virtual Desktop took the guest in as a session host: the agent forgets the token.
 
         Source: https://learn.microsoft.com/troubleshoot/azure/virtual-desktop/troubleshoot-agent
         """
+        self.avd_registration_token = None
         key = self.create_registry_key(RDAGENT_KEY)
         key.values["isregistered"] = RegistryValue("IsRegistered", "DWord", 1)
         key.values["registrationtoken"] = RegistryValue("RegistrationToken", "String", "")

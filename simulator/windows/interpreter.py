@@ -1,7 +1,8 @@
 """Runs a script's tree against a guest, as Windows PowerShell 5.1 does."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -193,19 +194,23 @@ class Interpreter:
 
     def run_block(self, block: syntax.ScriptBlock, item: Value) -> list[Value]:
         """Return the output of a script block for one object of the pipeline."""
+        stream: list[Value] = []
+        with self._current_object(item), suppress(_Return):
+            self._block(block.body, stream.append)
+        return stream
+
+    @contextmanager
+    def _current_object(self, value: Value) -> Iterator[None]:
+        """Let `$_` be a value for a while."""
         scope = self._scopes[-1]
         before = scope.get("_")
-        scope["_"] = _Slot(item)
-        stream: list[Value] = []
+        scope["_"] = _Slot(value)
         try:
-            self._block(block.body, stream.append)
-        except _Return:
-            pass
+            yield
         finally:
             scope.pop("_")
             if before:
                 scope["_"] = before
-        return stream
 
     def run_program(self, path: str, arguments: Sequence[str]) -> tuple[list[str], int] | None:
         """Run an executable; return its output lines and exit code, or None where there is none of that name."""
@@ -311,17 +316,12 @@ class Interpreter:
             self._tries -= 1
 
     def _handle(self, body: Block, record: ErrorRecord, out: Output) -> None:
-        scope = self._scopes[-1]
-        before = scope.get("_")
-        scope["_"] = _Slot(error_value(record))
         self._caught.append(record)
         try:
-            self._block(body, out)
+            with self._current_object(error_value(record)):
+                self._block(body, out)
         finally:
             self._caught.pop()
-            scope.pop("_")
-            if before:
-                scope["_"] = before
 
     def _flow_control(self, statement: syntax.FlowControl, out: Output) -> None:
         match statement.keyword:

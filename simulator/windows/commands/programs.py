@@ -112,5 +112,7 @@ def msiexec(guest: Guest, arguments: Sequence[str]) -> tuple[list[str], int]:
                 "RegistrationToken", "String", properties.get("REGISTRATIONTOKEN", "")
             )
         if package == _BOOT_LOADER:
-            guest.services.append(Service(RDAGENT_SERVICE, "Remote Desktop Agent Loader", "Running"))
+            service = Service(RDAGENT_SERVICE, "Remote Desktop Agent Loader", "Stopped")
+            guest.services.append(service)
+            guest.start_service(service)
     return [], _SUCCESS

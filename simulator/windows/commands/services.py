@@ -39,5 +39,5 @@ def get_service(call: Call) -> Sequence[Value]:
 def restart_service(call: Call) -> Sequence[Value]:
     """Stop a service and start it."""
     if service := _service(call):
-        service.status = "Running"
+        call.guest.start_service(service)
     return []
