@@ -264,7 +264,6 @@ class Directory:
             "alternativeSecurityIds": [],
             "approximateLastSignInDateTime": now,
             "complianceExpirationDateTime": None,
-            "createdDateTime": now,
             "deviceCategory": None,
             "deviceId": new_id("deviceId"),
             "deviceMetadata": None,

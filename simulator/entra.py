@@ -95,7 +95,7 @@ class TokenService:
                     text = f"The endpoint only accepts POST requests. Received a {method} request."
                     raise _Refusal(405, "invalid_request", 900561, text)
                 case _:
-                    raise _Refusal(404, "invalid_request", 90015, f"No endpoint {request['path']} exists.")
+                    raise _Refusal(404, "invalid_request", 90015, f"No endpoint {request[PATH]} exists.")
         except _Refusal as refusal:
             return self._refuse(refusal, _origin(request))
 

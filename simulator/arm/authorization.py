@@ -8,10 +8,9 @@ from aiohttp import web
 from simulator.arm.call import Call
 from simulator.arm.errors import ArmError
 from simulator.arm.ids import part_of
-from simulator.arm.operations import Operations
 from simulator.arm.resource_type import ResourceType
 from simulator.arm.store import Resource
-from simulator.cloud import CLIENT_ID, TENANT_ID, Cloud
+from simulator.cloud import CLIENT_ID, TENANT_ID
 
 ROLE_ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
 ROLE_DEFINITIONS = "Microsoft.Authorization/roleDefinitions"
@@ -102,6 +101,13 @@ class RoleAssignments(ResourceType):
         }
         return True
 
+    def existing(self, resource_id: str) -> Resource:
+        """Return the assignment of an id."""
+        if resource := self.store.get(resource_id):
+            return resource
+        name = resource_id.rsplit("/", 1)[-1]
+        raise ArmError(404, "RoleAssignmentNotFound", f"The role assignment '{name}' is not found.")
+
     async def delete(self, call: Call, resource_id: str) -> web.Response:
         """Delete an assignment and return it."""
         resource = self.store.get(resource_id)
@@ -132,16 +138,11 @@ class RoleDefinitions(ResourceType):
     type = ROLE_DEFINITIONS
     is_tracked = False
 
-    def __init__(self, cloud: Cloud, operations: Operations) -> None:
-        super().__init__(cloud, operations)
-
     async def get(self, call: Call, resource_id: str) -> web.Response:
         """Read one role."""
         guid = resource_id.rsplit("/", 1)[-1].lower()
         if guid not in BUILT_IN_ROLES:
-            raise ArmError(
-                404, "RoleDefinitionDoesNotExist", f"The specified role definition with ID '{guid}' does not exist."
-            )
+            raise _no_such_role(404, guid)
         return web.json_response(_role(guid, call.address.scope))
 
     async def list(self, call: Call, below: str) -> web.Response:
@@ -153,6 +154,11 @@ class RoleDefinitions(ResourceType):
     async def put(self, call: Call, resource_id: str) -> web.Response:
         """Refuse: custom roles are not simulated."""
         raise ArmError(403, "RoleDefinitionLimitExceeded", "The simulated cloud has no room for custom roles.")
+
+
+def _no_such_role(status: int, guid: str) -> ArmError:
+    message = f"The specified role definition with ID '{guid}' does not exist."
+    return ArmError(status, "RoleDefinitionDoesNotExist", message)
 
 
 def _role(guid: str, scope: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from simulator.arm.network import (
     release_addresses,
 )
 from simulator.arm.operations import Operations
-from simulator.arm.resource_type import ResourceType
+from simulator.arm.resource_type import ResourceType, object_in
 from simulator.arm.store import Resource
 from simulator.cloud import TENANT_ID, Cloud
 from simulator.windows.guest import Guest
@@ -33,21 +33,15 @@ DISKS = "Microsoft.Compute/disks"
 
 _FORBIDDEN_USERNAMES = frozenset(
     [
-        "administrator",
-        "admin",
-        "user",
-        "user1",
-        "test",
-        "user2",
-        "test1",
-        "user3",
-        "admin1",
         "1",
         "123",
         "a",
         "actuser",
         "adm",
+        "admin",
+        "admin1",
         "admin2",
+        "administrator",
         "aspnet",
         "backup",
         "console",
@@ -61,8 +55,14 @@ _FORBIDDEN_USERNAMES = frozenset(
         "support",
         "support_388945a0",
         "sys",
+        "test",
+        "test1",
         "test2",
         "test3",
+        "user",
+        "user1",
+        "user2",
+        "user3",
         "user4",
         "user5",
     ]
@@ -95,8 +95,8 @@ class ComputeResourceType(ResourceType):
             return ArmError(
                 409,
                 "OperationNotAllowed",
-                f"Operation '{what}' is not allowed on {kind} '{resource.name}' since the {kind} is marked for deletion. "
-                "You can only retry the Delete operation (or wait for an ongoing one to complete).",
+                f"Operation '{what}' is not allowed on {kind} '{resource.name}' since the {kind} is marked for "
+                "deletion. You can only retry the Delete operation (or wait for an ongoing one to complete).",
             )
         return ArmError(
             409,
@@ -147,10 +147,7 @@ class VirtualMachines(ComputeResourceType):
         interfaces = self._interfaces(resource)
         old_size = self.store.capacity.sizes[existing.private["size"]] if existing else None
         self._check_quota(region, old_size, size)
-        if existing:
-            disk = self._update_disk(resource, existing)
-        else:
-            disk = self._new_disk(resource, image)
+        disk = self._update_disk(resource, existing) if existing else self._new_disk(resource, image)
 
         self._fill_in(resource, existing, image)
         self.store.capacity.move(region, old_size, size)
@@ -192,11 +189,9 @@ class VirtualMachines(ComputeResourceType):
     async def delete(self, call: Call, resource_id: str) -> web.Response:
         """Delete a machine; whatever else is under way on it ends, and deleting twice is deleting once."""
         resource = self.store.get(resource_id)
-        if resource and resource.operation:
-            if resource.properties["provisioningState"] == "Deleting":
-                call.entry.operation = resource.operation.status
-                headers = self.operations.headers(resource.operation, monitor=True)
-                return web.Response(status=202, headers=headers)
+        if resource and resource.operation and resource.properties["provisioningState"] == "Deleting":
+            call.entry.operation = resource.operation.status
+            return web.Response(status=202, headers=self.operations.headers(resource.operation, monitor=True))
         if resource:
             for busy in (resource, *self.store.children(resource.id)):
                 self.operations.preempt(busy)
@@ -266,7 +261,7 @@ class VirtualMachines(ComputeResourceType):
         return view
 
     def _size(self, resource: Resource) -> VirtualMachineSize:
-        name = str((resource.properties.get("hardwareProfile") or {}).get("vmSize", ""))
+        name = str(object_in(resource.properties, "hardwareProfile").get("vmSize", ""))
         region = resource.location
         capacity = self.store.capacity
         size = capacity.sizes.get(name.lower())
@@ -305,15 +300,16 @@ class VirtualMachines(ComputeResourceType):
             raise ArmError(
                 409,
                 "OperationNotAllowed",
-                f"Operation could not be completed as it results in exceeding approved {what} quota. Additional details "
-                f"- Deployment Model: Resource Manager, Location: {region}, Current Limit: "
+                f"Operation could not be completed as it results in exceeding approved {what} quota. Additional "
+                f"details - Deployment Model: Resource Manager, Location: {region}, Current Limit: "
                 f"{capacity.limit(region, usage)}, Current Usage: {used}, Additional Required: {more}, (Minimum) New "
                 f"Limit Required: {used + more}. Please read more about quota limits at "
                 "https://docs.microsoft.com/en-us/azure/azure-supportability/per-vm-quota-requests",
             )
 
     def _interfaces(self, resource: Resource) -> list[Resource]:
-        references: Any = (resource.properties.get("networkProfile") or {}).get("networkInterfaces") or []
+        network_profile = object_in(resource.properties, "networkProfile")
+        references: list[dict[str, Any]] = network_profile.get("networkInterfaces") or []
         if not references:
             raise invalid_parameter("networkProfile", "Required parameter 'networkProfile' is missing (null).")
         interfaces: list[Resource] = []
@@ -334,23 +330,22 @@ class VirtualMachines(ComputeResourceType):
 
     def _check_change(self, resource: Resource, existing: Resource) -> None:
         new, old = resource.properties, existing.properties
-        wanted: dict[str, Any] = new.get("osProfile") or {}
+        wanted = object_in(new, "osProfile")
         password = wanted.get("adminPassword")
         changed = "adminPassword" if password and _hash(password) != existing.private["password"] else ""
         for name in ("computerName", "adminUsername", "customData"):
             if name in wanted and wanted[name] != old["osProfile"].get(name):
                 changed = name
-        new_image: dict[str, Any] = new["storageProfile"].get("imageReference") or {}
+        new_image = object_in(new["storageProfile"], "imageReference")
         old_image = old["storageProfile"]["imageReference"]
         if any(str(new_image.get(name, old_image[name])).lower() != old_image[name].lower() for name in _IMAGE_NAMES):
             changed = "imageReference"
-        new_disk: dict[str, Any] = new["storageProfile"].get("osDisk") or {}
+        new_disk = object_in(new["storageProfile"], "osDisk")
         old_disk = old["storageProfile"]["osDisk"]
         for name in ("name", "createOption", "osType"):
             if name in new_disk and str(new_disk[name]).lower() != old_disk[name].lower():
                 changed = f"osDisk.{name}"
-        new_type = (new.get("securityProfile") or {}).get("securityType", "Standard")
-        if new_type != (old.get("securityProfile") or {}).get("securityType", "Standard"):
+        if _security_type(new) != _security_type(old):
             changed = "securityProfile.securityType"
         if (resource.body.get("zones") or []) != (existing.body.get("zones") or []):
             changed = "zones"
@@ -358,13 +353,14 @@ class VirtualMachines(ComputeResourceType):
             raise ArmError(
                 409, "PropertyChangeNotAllowed", f"Changing property '{changed}' is not allowed.", target=changed
             )
-        new_ids = {str(i.get("id")).lower() for i in (new.get("networkProfile") or {}).get("networkInterfaces") or ()}
+        new_interfaces: list[dict[str, Any]] = object_in(new, "networkProfile").get("networkInterfaces") or []
+        new_ids = {str(interface.get("id")).lower() for interface in new_interfaces}
         if new_ids != {reference["id"].lower() for reference in old["networkProfile"]["networkInterfaces"]}:
             raise ArmError(
                 400,
                 "AddingOrDeletingNetworkInterfacesOnARunningVirtualMachineNotSupported",
-                f"Secondary network interfaces cannot be added or deleted from a running virtual machine {existing.id}. "
-                "To add or delete network interfaces stop and deallocate the virtual machine.",
+                f"Secondary network interfaces cannot be added or deleted from a running virtual machine "
+                f"{existing.id}. To add or delete network interfaces stop and deallocate the virtual machine.",
             )
 
     def _new_disk(self, resource: Resource, image: Image) -> Resource:
@@ -378,8 +374,8 @@ class VirtualMachines(ComputeResourceType):
                 409,
                 "OperationNotAllowed",
                 f"The specified disk size {size_gb} GB is smaller than the size of the corresponding disk in the VM "
-                f"image: {IMAGE_DISK_GB} GB. This is not allowed. Please choose equal or greater size or do not specify "
-                "an explicit size.",
+                f"image: {IMAGE_DISK_GB} GB. This is not allowed. Please choose equal or greater size or do not "
+                "specify an explicit size.",
                 target="osDisk.diskSizeGB",
             )
         made = self.cloud.new_id("disk").replace("-", "")
@@ -435,8 +431,8 @@ class VirtualMachines(ComputeResourceType):
 
     def _update_disk(self, resource: Resource, existing: Resource) -> Resource:
         storage, old = resource.properties["storageProfile"], existing.properties["storageProfile"]["osDisk"]
-        wanted: dict[str, Any] = {**old, **(storage.get("osDisk") or {})}
-        wanted["managedDisk"] = {**old["managedDisk"], **(wanted.get("managedDisk") or {})}
+        wanted: dict[str, Any] = {**old, **object_in(storage, "osDisk")}
+        wanted["managedDisk"] = {**old["managedDisk"], **object_in(wanted, "managedDisk")}
         disk = self.store.get(old["managedDisk"]["id"])
         if disk is None:
             raise ArmError(404, "DiskNotFound", f"Disk {old['name']} is not found.")
@@ -462,7 +458,7 @@ class VirtualMachines(ComputeResourceType):
                 f"Resizing of disk '{disk.name}' is allowed only when creating a VM or when the VM is deallocated.",
                 target="osDisk.diskSizeGB",
             )
-        disk.properties |= {"diskSizeGB": size_gb, "diskSizeBytes": size_gb * 1024**3}
+        disk.properties.update({"diskSizeGB": size_gb, "diskSizeBytes": size_gb * 1024**3})
         if machine:
             machine.properties["storageProfile"]["osDisk"]["diskSizeGB"] = size_gb
             if guest := self.cloud.guests.get(machine.id.lower()):
@@ -490,7 +486,7 @@ class VirtualMachines(ComputeResourceType):
                 yield interface
 
     def _is_owned(self, interface: Resource, resource: Resource) -> bool:
-        owner = (interface.properties.get("virtualMachine") or {}).get("id", "")
+        owner = str(object_in(interface.properties, "virtualMachine").get("id", ""))
         reserved_for, _ = interface.private.get("reserved", ("", 0))
         return resource.id.lower() in (owner.lower(), reserved_for.lower())
 
@@ -598,8 +594,8 @@ def _image_of(rules: ResourceType, resource: Resource) -> Image:
         raise ArmError(
             404,
             "PlatformImageNotFound",
-            f"The platform image '{':'.join([*names, version])}' is not available. Verify that all fields in the storage "
-            "profile are correct. For more details about storage profile information, please refer to "
+            f"The platform image '{':'.join([*names, version])}' is not available. Verify that all fields in the "
+            "storage profile are correct. For more details about storage profile information, please refer to "
             "https://aka.ms/storageprofile",
             target="imageReference",
         )
@@ -612,12 +608,12 @@ def _check_security(properties: dict[str, Any], size: VirtualMachineSize, image:
         raise ArmError(
             400,
             "BadRequest",
-            f"The selected VM size '{size.name}' cannot boot Hypervisor Generation '{image.generation[1:]}'. If this was "
-            "a Create operation please check that the Hypervisor Generation of the Image matches the Hypervisor "
+            f"The selected VM size '{size.name}' cannot boot Hypervisor Generation '{image.generation[1:]}'. If this "
+            "was a Create operation please check that the Hypervisor Generation of the Image matches the Hypervisor "
             "Generation of the selected VM Size.",
         )
-    security_type = (properties.get("securityProfile") or {}).get("securityType")
-    if security_type not in (None, "Standard", "TrustedLaunch", "ConfidentialVM"):
+    security_type = _security_type(properties)
+    if security_type not in ("Standard", "TrustedLaunch", "ConfidentialVM"):
         raise invalid_parameter("securityProfile.securityType", f"The value '{security_type}' is invalid.")
     if security_type == "TrustedLaunch" and image.generation != "V2":
         raise ArmError(
@@ -628,8 +624,12 @@ def _check_security(properties: dict[str, Any], size: VirtualMachineSize, image:
         )
 
 
+def _security_type(properties: dict[str, Any]) -> str:
+    return object_in(properties, "securityProfile").get("securityType") or "Standard"
+
+
 def _check_os_profile(resource: Resource) -> None:
-    profile: dict[str, Any] = resource.properties.get("osProfile") or {}
+    profile = dict(object_in(resource.properties, "osProfile"))
     computer_name = str(profile.setdefault("computerName", resource.name))
     if (
         len(computer_name) > 15
@@ -639,8 +639,8 @@ def _check_os_profile(resource: Resource) -> None:
     ):
         raise invalid_parameter(
             "computerName",
-            "Windows computer name cannot be more than 15 characters long, be entirely numeric, or contain the following "
-            "characters: ` ~ ! @ # $ % ^ & * ( ) = + _ [ ] { } \\ | ; : . ' \" , < > / ?.",
+            "Windows computer name cannot be more than 15 characters long, be entirely numeric, or contain the "
+            "following characters: ` ~ ! @ # $ % ^ & * ( ) = + _ [ ] { } \\ | ; : . ' \" , < > / ?.",
         )
     username, password = (str(profile.get(name) or "") for name in ("adminUsername", "adminPassword"))
     for name, value in (("adminUsername", username), ("adminPassword", password)):
@@ -652,14 +652,14 @@ def _check_os_profile(resource: Resource) -> None:
         )
     if password in _FORBIDDEN_PASSWORDS:
         raise invalid_parameter("adminPassword", "The supplied password is not allowed.")
-    kinds = [str.islower, str.isupper, str.isdigit, lambda c: not c.isalnum() and c != "_"]
-    if not 8 <= len(password) <= 123 or sum(any(is_kind(c) for c in password) for is_kind in kinds) < 3:
+    kinds = (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^a-zA-Z0-9_]")
+    if not 8 <= len(password) <= 123 or sum(bool(re.search(kind, password)) for kind in kinds) < 3:
         raise invalid_parameter(
             "adminPassword",
             "The supplied password must be between 8-123 characters long and must satisfy at least 3 of password "
-            "complexity requirements from the following:\r\n1) Contains an uppercase character\r\n2) Contains a lowercase "
-            "character\r\n3) Contains a numeric digit\r\n4) Contains a special character\r\n5) Control characters are not "
-            "allowed",
+            "complexity requirements from the following:\r\n1) Contains an uppercase character\r\n2) Contains a "
+            "lowercase character\r\n3) Contains a numeric digit\r\n4) Contains a special character\r\n5) Control "
+            "characters are not allowed",
         )
     resource.private["password"] = _hash(password)
     windows: dict[str, Any] = profile.setdefault("windowsConfiguration", {})

@@ -14,7 +14,7 @@ from simulator.arm.errors import ArmError
 from simulator.arm.ids import parent_of
 from simulator.arm.network import has_outbound_access
 from simulator.arm.operations import Operations
-from simulator.arm.resource_type import ResourceType
+from simulator.arm.resource_type import ResourceType, object_in
 from simulator.arm.store import Resource
 from simulator.cloud import Cloud
 from simulator.windows.guest import Guest
@@ -42,7 +42,7 @@ class DesktopResourceType(ResourceType):
 
     async def list(self, call: Call, below: str) -> web.Response:
         """List the resources below a scope, a page at a time when the client asks for pages."""
-        found = [self.view(resource) for resource in self.store.list(self.type, below)]
+        found = [self.view(resource, call) for resource in self.store.list(self.type, below)]
         skip, size = int(call.query.get("initialskip", 0)), int(call.query.get("pagesize", 0)) or len(found)
         answer: dict[str, Any] = {"value": found[skip : skip + size]}
         if skip + size < len(found):
@@ -115,7 +115,7 @@ class HostPools(DesktopResourceType):
         groups = [group.id for group in self._application_groups(resource)]
         properties = {**resource.properties, "applicationGroupReferences": groups}
         registration: dict[str, Any] | None = resource.private.get("registration")
-        if registration and call and call.method in ("PUT", "PATCH") and "registrationInfo" in call.body["properties"]:
+        if registration and call and "registrationInfo" in object_in(call.body, "properties"):
             properties["registrationInfo"] = registration
         elif registration:
             properties["registrationInfo"] = {"expirationTime": registration["expirationTime"]}
@@ -152,7 +152,7 @@ class SessionHosts(DesktopResourceType):
         """Check a change of the assigned user or of whether sessions are allowed."""
         if existing is None:
             raise ArmError(405, "MethodNotAllowed", "Session hosts register themselves.")
-        asked: dict[str, Any] = call.body.get("properties") or {}
+        asked = object_in(call.body, "properties")
         if unknown := set(asked) - {"allowNewSession", "assignedUser", "friendlyName"}:
             raise _bad_request(f"SessionHost properties that cannot be changed: {', '.join(sorted(unknown))}.")
         resource.body["properties"] = {**existing.properties, **asked}
@@ -292,7 +292,8 @@ def register_session_host(cloud: Cloud, machine: Resource, guest: Guest) -> None
     pool = next((p for p in cloud.resources.list(HOST_POOLS) if _is_live(p, token, cloud.clock.now())), None)
     if pool is None:
         return
-    session_host_id = f"{pool.id}/sessionHosts/{guest.computer_name}"
+    name = f"{guest.computer_name}.{guest.domain}" if guest.domain else guest.computer_name
+    session_host_id = f"{pool.id}/sessionHosts/{name}"
     if (other := cloud.resources.get(session_host_id)) is not None:
         if other.properties["virtualMachineId"] == machine.properties["vmId"]:
             guest.avd_registered()

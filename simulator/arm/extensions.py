@@ -8,6 +8,7 @@ from simulator.arm.compute import EXTENSIONS, ComputeResourceType, hash_of, inst
 from simulator.arm.errors import ArmError
 from simulator.arm.ids import parent_of
 from simulator.arm.network import has_outbound_access
+from simulator.arm.resource_type import object_in
 from simulator.arm.store import Resource
 from simulator.directory import MICROSOFT_INTUNE, HostnameDuplicate
 from simulator.windows.guest import Guest
@@ -60,9 +61,9 @@ class Extensions(ComputeResourceType):
                 raise ArmError(
                     400,
                     "BadRequest",
-                    f"Multiple VMExtensions per handler not supported for OS type 'Windows'. VMExtension "
-                    f"'{resource.name}' with handler '{handler.publisher}.{handler.type}' already added or specified in "
-                    "input.",
+                    "Multiple VMExtensions per handler not supported for OS type 'Windows'. VMExtension "
+                    f"'{resource.name}' with handler '{handler.publisher}.{handler.type}' already added or specified "
+                    "in input.",
                 )
         check_machine_runs(machine)
         properties.setdefault("autoUpgradeMinorVersion", False)
@@ -119,7 +120,7 @@ class Extensions(ComputeResourceType):
         }
 
     async def _join_entra_id(self, resource: Resource, machine: Resource) -> None:
-        identity: dict[str, str] = machine.body.get("identity") or {}
+        identity = object_in(machine.body, "identity")
         guest = self.cloud.guests[machine.id.lower()]
         if "SystemAssigned" not in identity.get("type", ""):
             raise _terminal(resource, 1007, -2145648574, "DSREG_E_MSI_TENANTID_UNAVAILABLE")
@@ -138,22 +139,23 @@ class Extensions(ComputeResourceType):
         guest.entra_joined = True
         guest.entra_device_id = device["deviceId"]
         guest.entra_tenant_id = identity["tenantId"]
-        settings: dict[str, Any] = resource.properties.get("settings") or {}
+        settings = object_in(resource.properties, "settings")
         if settings.get("mdmId") == MICROSOFT_INTUNE:
             self.cloud.spawn(self._enroll(guest, device))
 
     def _join_domain(self, resource: Resource, machine: Resource) -> None:
-        settings = {name.lower(): value for name, value in (resource.properties.get("settings") or {}).items()}
+        settings = object_in(resource.properties, "settings")
+        domain = next((str(value) for name, value in settings.items() if name.lower() == "name"), "")
         guest = self.cloud.guests[machine.id.lower()]
-        if guest.entra_joined or not settings.get("name"):
-            domain = settings.get("name", "")
+        if guest.entra_joined or not domain:
             raise ArmError(
                 409,
                 "VMExtensionProvisioningError",
-                f"VM has reported a failure when processing extension '{resource.name}' (publisher 'Microsoft.Compute' and "
-                f"type 'JsonADDomainExtension'). Error message: 'Exception(s) occurred while joining Domain '{domain}''.",
+                f"VM has reported a failure when processing extension '{resource.name}' (publisher "
+                "'Microsoft.Compute' and type 'JsonADDomainExtension'). Error message: 'Exception(s) occurred while "
+                f"joining Domain '{domain}''.",
             )
-        guest.domain = str(settings["name"])
+        guest.domain = domain
         self.cloud.spawn(self._join_hybrid(guest))
 
     async def _join_hybrid(self, guest: Guest) -> None:
@@ -201,12 +203,12 @@ def _handler(properties: dict[str, Any]) -> Handler:
 
 
 def _terminal(resource: Resource, terminal_code: int, exit_code: int, name: str) -> ArmError:
-    properties = resource.properties
+    handler = f"{resource.properties['publisher']}.{resource.properties['type']}"
+    version = resource.properties["typeHandlerVersion"]
     return ArmError(
         409,
         "VMExtensionHandlerNonTransientError",
-        f"The handler for VM extension type '{properties['publisher']}.{properties['type']}' has reported terminal failure "
-        f"for VM extension '{resource.name}' with terminal error code '{terminal_code}' and error message: 'Enable failed "
-        f"for plugin (name: {properties['publisher']}.{properties['type']}, version {properties['typeHandlerVersion']}) "
-        f"with exception Command exited with exit code {exit_code} ({name}).'.",
+        f"The handler for VM extension type '{handler}' has reported terminal failure for VM extension "
+        f"'{resource.name}' with terminal error code '{terminal_code}' and error message: 'Enable failed for plugin "
+        f"(name: {handler}, version {version}) with exception Command exited with exit code {exit_code} ({name}).'.",
     )

@@ -6,11 +6,11 @@ from aiohttp import web
 
 from simulator.arm.authorization import RoleAssignments, RoleDefinitions
 from simulator.arm.call import Call
-from simulator.arm.compute import EXTENSIONS, MACHINES, Disks, VirtualMachines
+from simulator.arm.compute import MACHINES, Disks, VirtualMachines
 from simulator.arm.desktopvirtualization import DESKTOP_TYPES
-from simulator.arm.errors import ArmError
+from simulator.arm.errors import ArmError, not_found
 from simulator.arm.extensions import Extensions
-from simulator.arm.ids import parent_of, part_of
+from simulator.arm.ids import Address, part_of
 from simulator.arm.network import NETWORK_TYPES, network_usages
 from simulator.arm.offerings import compute_usages, images, resource_skus
 from simulator.arm.operations import Operations
@@ -24,7 +24,7 @@ from simulator.arm.resources import (
     group_of,
     invalid_namespace,
 )
-from simulator.arm.run_commands import RUN_COMMANDS, RunCommandAction, RunCommands
+from simulator.arm.run_commands import RunCommandAction, RunCommands
 from simulator.arm.store import Resource
 from simulator.arm.throttling import Throttle
 from simulator.cloud import RESOURCE_GROUP, SUBSCRIPTION_ID, Cloud
@@ -34,6 +34,7 @@ from simulator.ledger import LEDGER_ENTRY
 HOME_REGION = "westeurope"
 """The region of the resource group that exists from the start."""
 
+_MACHINE = re.compile(rf".*/providers/{MACHINES}/[^/]+", re.IGNORECASE)
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -119,7 +120,7 @@ class ResourceManager:
         match call.method, [segment.lower() for segment in call.address.segments[2:]]:
             case "GET", ["operations", operation_id]:
                 if operation := self.operations.by_id.get(operation_id):
-                    self._throttle_machine("GetOperation", region, operation.resource_id)
+                    self._charge("GetOperation", operation.resource_id)
                 return self.operations.answer(operation_id, monitor=call.flag("monitor"))
             case "GET", ["usages"] if namespace == "microsoft.compute":
                 return compute_usages(self._store.capacity, region)
@@ -135,8 +136,14 @@ class ResourceManager:
         is_collection_or_action = len(types) > len(names)
         if is_collection_or_action and call.method in ("GET", "HEAD"):
             if rules := self._types.get(call.address.resource_type):
-                below = self._stored_id(call, types[:-1], names) if names else self._stored_scope(call)
-                self._throttle_get(call, rules, below, is_list=True)
+                below = self._stored_scope(call)
+                if names:
+                    below = self._stored_id(call, types[:-1], names)
+                    self._types["/".join((call.address.namespace, *types[:-1])).lower()].existing(below)
+                if rules.type == MACHINES:
+                    self._throttle.charge("HighCostGet")
+                else:
+                    self._charge("LowCostGet", below)
                 return await rules.list(call, below)
             if call.address.resource_type == f"{MACHINES.lower()}/instanceview":
                 return self._instance_view(call, self._stored_id(call, types[:-1], names))
@@ -150,11 +157,11 @@ class ResourceManager:
             )
         resource_id = self._stored_id(call, types[: len(names)], names)
         if call.method == "GET":
-            self._throttle_get(call, rules, resource_id, is_list=False)
+            self._charge("LowCostGet", resource_id)
             return await rules.get(call, resource_id)
         if call.method in ("PUT", "PATCH"):
             self._check_writable(call, rules, resource_id)
-        self._throttle_write(call, rules, resource_id)
+        self._charge(self._write_policy(call, rules, resource_id), resource_id)
         match call.method:
             case "PUT":
                 return await rules.put(call, resource_id)
@@ -170,13 +177,17 @@ class ResourceManager:
     def _instance_view(self, call: Call, machine_id: str) -> web.Response:
         machines = self._types[MACHINES.lower()]
         assert isinstance(machines, VirtualMachines)  # noqa: S101 - for the type checker
-        self._throttle_get(call, machines, machine_id, is_list=False)
+        self._charge("LowCostGet", machine_id)
         return web.json_response(machines.instance_view(machines.existing(machine_id)))
 
     def _stored_scope(self, call: Call) -> str:
         scope = call.address.scope
         if (stored := self._store.get(scope)) is not None:
             return stored.id
+        if "/providers/" in scope.lower():
+            extended = Address.parse(scope)
+            group = part_of(scope, "resourceGroups")
+            raise not_found("/".join((extended.namespace, *extended.segments)), group)
         if part_of(scope, "resourceGroups"):
             group_of(None, scope)
         return SUBSCRIPTION if scope else ""
@@ -208,8 +219,8 @@ class ResourceManager:
             raise ArmError(
                 409,
                 "MissingSubscriptionRegistration",
-                f"The subscription is not registered to use namespace '{namespace}'. See https://aka.ms/rps-not-found for "
-                "how to register subscriptions.",
+                f"The subscription is not registered to use namespace '{namespace}'. See https://aka.ms/rps-not-found "
+                "for how to register subscriptions.",
                 details=[
                     {
                         "code": "MissingSubscriptionRegistration",
@@ -222,28 +233,17 @@ class ResourceManager:
         if group and group.operation:
             raise being_deleted(group)
 
-    def _throttle_get(self, call: Call, rules: ResourceType, resource_id: str, *, is_list: bool) -> None:
-        if rules.type == MACHINES and is_list:
-            self._throttle.charge("HighCostGet", "")
-        elif rules.type in (MACHINES, EXTENSIONS, RUN_COMMANDS):
-            self._throttle_machine("LowCostGet", "", resource_id)
-
-    def _throttle_write(self, call: Call, rules: ResourceType, resource_id: str) -> None:
-        if rules.type not in (MACHINES, EXTENSIONS, RUN_COMMANDS):
-            return
-        policy = "UpdateVM"
+    def _write_policy(self, call: Call, rules: ResourceType, resource_id: str) -> str:
         if rules.type == MACHINES and call.method == "PUT" and self._store.get(resource_id) is None:
-            policy = "PutVM"
-        elif rules.type == MACHINES and (call.method == "DELETE" or call.path.lower().endswith("/deallocate")):
-            policy = "DeleteVM"
-        self._throttle_machine(policy, "", resource_id)
+            return "PutVM"
+        if rules.type == MACHINES and (call.method == "DELETE" or call.path.lower().endswith("/deallocate")):
+            return "DeleteVM"
+        return "UpdateVM"
 
-    def _throttle_machine(self, policy: str, region: str, resource_id: str) -> None:
-        machine_id = resource_id if "/" in resource_id else ""
-        while machine_id and part_of(machine_id, "virtualMachines") != machine_id.rsplit("/", 1)[-1]:
-            machine_id = parent_of(machine_id)
-        if machine_id:
-            self._throttle.charge(policy, region, machine_id)
+    def _charge(self, policy: str, resource_id: str) -> None:
+        """Count a request about a machine, or about what belongs to one; others are not counted."""
+        if machine := _MACHINE.match(resource_id):
+            self._throttle.charge(policy, machine[0])
 
 
 def _check_subscription(path: str) -> None:

@@ -3,14 +3,14 @@
 import ipaddress
 import time
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 
 from simulator.arm.call import Call
 from simulator.arm.errors import ArmError, invalid_reference
 from simulator.arm.ids import parent_of
-from simulator.arm.resource_type import ResourceType, merged
+from simulator.arm.resource_type import ResourceType, merged, object_in
 from simulator.arm.store import Resource, ResourceStore
 from simulator.clock import Clock
 
@@ -111,7 +111,7 @@ class VirtualNetworks(NetworkResourceType):
             old = before.get(name.lower())
             subnet = Resource(old.id if old else f"{resource.id}/subnets/{name}", SUBNETS, {}, {})
             subnet.body = {"id": subnet.id, "name": subnet.name, "type": SUBNETS}
-            subnet.body["properties"] = dict[str, Any](item.get("properties") or {})
+            subnet.body["properties"] = dict(object_in(item, "properties"))
             prepare_subnet(self, subnet, old, resource, prefixes, subnets)
             subnets.append(subnet)
         kept = {subnet.name.lower() for subnet in subnets} if listed is not None else set(before)
@@ -278,7 +278,7 @@ class NetworkSecurityGroups(NetworkResourceType):
         for item in listed or ():
             rule = Resource(f"{resource.id}/securityRules/{item.get('name', '')}", SECURITY_RULES, {}, {})
             rule.body = {"id": rule.id, "name": rule.name, "type": SECURITY_RULES}
-            rule.body["properties"] = {**(item.get("properties") or {}), "provisioningState": "Succeeded"}
+            rule.body["properties"] = {**object_in(item, "properties"), "provisioningState": "Succeeded"}
             check_rule(rule, rules)
             rules.append(rule)
         self.stamp(resource, existing)
@@ -569,8 +569,8 @@ def check_subnet_unused(subnet: Resource) -> None:
         raise ArmError(
             400,
             "InUseSubnetCannotBeDeleted",
-            f"Subnet {subnet.name} is in use by {user} and cannot be deleted. In order to delete the subnet, delete all "
-            "the resources within the subnet. See aka.ms/deletesubnet.",
+            f"Subnet {subnet.name} is in use by {user} and cannot be deleted. In order to delete the subnet, delete "
+            "all the resources within the subnet. See aka.ms/deletesubnet.",
         )
 
 
@@ -597,14 +597,13 @@ def check_rule(rule: Resource, siblings: list[Resource]) -> None:
             raise ArmError(
                 400,
                 "SecurityRuleConflict",
-                f"Security rule {rule.name} conflicts with rule {sibling.name}. Rules cannot have the same Priority and "
-                "Direction.",
+                f"Security rule {rule.name} conflicts with rule {sibling.name}. Rules cannot have the same Priority "
+                "and Direction.",
             )
 
 
 def _prefixes(network: Resource) -> list[ipaddress.IPv4Network]:
-    space: dict[str, Any] = network.properties.get("addressSpace") or {}
-    prefixes = cast(list[str], space.get("addressPrefixes") or [])
+    prefixes: list[str] = object_in(network.properties, "addressSpace").get("addressPrefixes") or []
     if not prefixes:
         raise ArmError(
             400, "AddressSpaceMissing", f"Virtual network {network.id} must have at least one address prefix."
@@ -635,8 +634,10 @@ def _subnet_view(subnet: Resource) -> dict[str, Any]:
 
 
 def _free_address(prefix: ipaddress.IPv4Network, taken: set[str], subnet: Resource) -> str:
-    for number in range(RESERVED_ADDRESSES, prefix.num_addresses - 1):
-        address = str(prefix[number])
+    usable = prefix.num_addresses - RESERVED_ADDRESSES - 1
+    for number in range(usable):
+        # The first try is the next address of a subnet from which nothing was ever given back.
+        address = str(prefix[RESERVED_ADDRESSES + (len(taken) + number) % usable])
         if address not in taken:
             return address
     raise ArmError(
@@ -675,8 +676,11 @@ def _check_static(
 
 
 def _users_of(store: ResourceStore, resource: Resource, kind: str, name: str) -> list[str]:
-    found = store.list(kind, "")
-    return [user.id for user in found if (user.properties.get(name) or {}).get("id", "").lower() == resource.id.lower()]
+    users: list[str] = []
+    for user in store.list(kind):
+        if str(object_in(user.properties, name).get("id", "")).lower() == resource.id.lower():
+            users.append(user.id)
+    return users
 
 
 def _user_of(store: ResourceStore, public: Resource) -> str | None:
@@ -686,8 +690,8 @@ def _user_of(store: ResourceStore, public: Resource) -> str | None:
             return gateway.id
     for interface in store.list(NETWORK_INTERFACES):
         for configuration in interface.properties["ipConfigurations"]:
-            reference: dict[str, str] = configuration["properties"].get("publicIPAddress") or {}
-            if reference.get("id", "").lower() == wanted:
+            reference = object_in(configuration["properties"], "publicIPAddress")
+            if str(reference.get("id", "")).lower() == wanted:
                 return configuration["id"]
     return None
 

@@ -1,7 +1,7 @@
 """What all resource types have in common: reading, writing, deleting and listing one of them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from aiohttp import web
 
@@ -81,7 +81,7 @@ class ResourceType:
         """Undo what a resource meant to others; it and all below it have just been removed."""
 
     def view(self, resource: Resource, call: Call | None = None) -> dict[str, Any]:
-        """Return a resource as a request reads it; without one, as a list or another resource shows it."""
+        """Return a resource as a request reads it; without one, as another resource shows it."""
         return resource.body
 
     def busy(self, resource: Resource, call: Call) -> ArmError:
@@ -215,13 +215,11 @@ class ResourceType:
         return web.json_response(self.view(resource, call), status=status, headers=headers)
 
     def _wanted(self, resource_id: str, existing: Resource | None, body: dict[str, Any]) -> Resource:
-        properties: Any = body.get("properties") or {}
-        if not isinstance(properties, dict):
-            raise ArmError(400, "InvalidRequestContent", "The request content was invalid: 'properties' is no object.")
+        properties = object_in(body, "properties")
         wanted = {name: body[name] for name in _WRITABLE if body.get(name) is not None}
         resource = Resource(existing.id if existing else resource_id, self.type, {}, {})
         resource.body = {"id": resource.id, "name": resource.name, "type": self.type, **wanted}
-        resource.body["properties"] = dict[str, Any](properties)
+        resource.body["properties"] = dict(properties)
         if existing:
             resource.private = dict(existing.private)
         if self.is_tracked:
@@ -236,8 +234,8 @@ class ResourceType:
             raise ArmError(
                 400,
                 "LocationNotAvailableForResourceType",
-                f"The provided location '{location}' is not available for resource type '{self.type}'. List of available "
-                f"regions for the resource type is '{','.join(self.store.capacity.regions)}'.",
+                f"The provided location '{location}' is not available for resource type '{self.type}'. List of "
+                f"available regions for the resource type is '{','.join(self.store.capacity.regions)}'.",
             )
         if existing and existing.location != location:
             group = part_of(resource.id, "resourceGroups")
@@ -252,7 +250,24 @@ class ResourceType:
 
     async def list(self, call: Call, below: str) -> web.Response:
         """List the resources below a scope or a parent."""
-        return web.json_response({"value": [self.view(resource) for resource in self.store.list(self.type, below)]})
+        return web.json_response(
+            {"value": [self.view(resource, call) for resource in self.store.list(self.type, below)]}
+        )
+
+
+def object_in(parent: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the object that a JSON object has under a name, an empty one where there is none.
+
+    Raises:
+        ArmError: 400, something else is there.
+
+    """
+    value: Any = parent.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ArmError(400, "InvalidRequestContent", f"The request content was invalid: '{name}' is no object.")
+    return cast(dict[str, Any], value)
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -261,7 +276,7 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     for name, value in new.items():
         before = result.get(name)
         if isinstance(before, dict) and isinstance(value, dict) and name != "tags":
-            result[name] = merged(before, value)  # pyright: ignore[reportUnknownArgumentType]
+            result[name] = merged(cast(dict[str, Any], before), cast(dict[str, Any], value))
         else:
             result[name] = value
     return result

@@ -14,6 +14,7 @@ from simulator.arm.errors import ArmError, invalid_parameter
 from simulator.arm.extensions import check_machine_runs
 from simulator.arm.ids import parent_of
 from simulator.arm.operations import Operation, Operations
+from simulator.arm.resource_type import object_in
 from simulator.arm.store import Resource
 from simulator.cloud import Cloud
 from simulator.windows.powershell import ScriptResult, run_script
@@ -49,7 +50,7 @@ class RunCommands(ComputeResourceType):
                 "exceeded.",
             )
         properties = resource.properties
-        if not (properties.get("source") or {}).get("script"):
+        if not object_in(properties, "source").get("script"):
             raise invalid_parameter("source", "The simulated cloud runs 'source.script' only.")
         protected: Any = properties.pop("protectedParameters", None) or []
         secrets = (protected, properties.pop("runAsPassword", None))
@@ -79,8 +80,9 @@ class RunCommands(ComputeResourceType):
             raise ArmError(
                 409,
                 "VMExtensionProvisioningError",
-                f"VM has reported a failure when processing extension '{resource.name}' (publisher 'Microsoft.CPlat.Core' "
-                "and type 'RunCommandHandlerWindows'). Error message: 'Finished executing command. Exit code "
+                f"VM has reported a failure when processing extension '{resource.name}' (publisher "
+                "'Microsoft.CPlat.Core' and type 'RunCommandHandlerWindows'). Error message: 'Finished "
+                "executing command. Exit code "
                 f"{view['exitCode']}: {view['error']}'.",
             )
 

@@ -46,7 +46,7 @@ PER_SUBSCRIPTION = {
     "HighCostGet": Policy(900, 300 / 60),
     "GetOperation": Policy(15_000, 5_000 / 60),
 }
-"""The compute resource provider's limits for a subscription and region."""
+"""The compute resource provider's limits for a subscription; the real ones are one set a region."""
 
 
 class TokenBucket:
@@ -87,10 +87,7 @@ class Throttle:
             name: defaultdict[str, TokenBucket](lambda policy=policy: TokenBucket(policy, clock))
             for name, policy in PER_MACHINE.items()
         }
-        self._regions = {
-            name: defaultdict[str, TokenBucket](lambda policy=policy: TokenBucket(policy, clock))
-            for name, policy in PER_SUBSCRIPTION.items()
-        }
+        self._subscription = {name: TokenBucket(policy, clock) for name, policy in PER_SUBSCRIPTION.items()}
 
     def enter(self, method: str) -> dict[str, str]:
         """Count a request at the front door and return the header that tells how many are left.
@@ -111,15 +108,15 @@ class Throttle:
             )
         return {f"x-ms-ratelimit-remaining-subscription-{kind}": str(bucket.remaining)}
 
-    def charge(self, policy: str, region: str, machine_id: str = "") -> None:
-        """Count a request to the compute resource provider.
+    def charge(self, policy: str, machine_id: str = "") -> None:
+        """Count a request to the compute resource provider, about one machine or about all.
 
         Raises:
             TooManyComputeRequests: 429 with Retry-After.
 
         """
-        buckets = [(PER_SUBSCRIPTION, self._regions[policy][region])]
-        if machine_id and policy in PER_MACHINE:
+        buckets = [(PER_SUBSCRIPTION, self._subscription[policy])]
+        if machine_id:
             buckets.insert(0, (PER_MACHINE, self._machines[policy][machine_id.lower()]))
         for policies, bucket in buckets:
             if seconds := bucket.take():

@@ -120,8 +120,8 @@ GROUP = EntityType(
 
 _DEVICE_DEFAULTS = _names(
     """
-    accountEnabled alternativeSecurityIds approximateLastSignInDateTime complianceExpirationDateTime createdDateTime
-    deletedDateTime deviceCategory deviceId deviceMetadata deviceOwnership deviceVersion displayName
+    accountEnabled alternativeSecurityIds approximateLastSignInDateTime complianceExpirationDateTime deletedDateTime
+    deviceCategory deviceId deviceMetadata deviceOwnership deviceVersion displayName
     enrollmentProfileName enrollmentType id isCompliant isManaged isRooted managementType manufacturer mdmAppId model
     onPremisesLastSyncDateTime onPremisesSyncEnabled operatingSystem operatingSystemVersion physicalIds profileType
     registrationDateTime systemLabels trustType

@@ -1,7 +1,7 @@
 """Runs a script's tree against a guest, as Windows PowerShell 5.1 does."""
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NoReturn
@@ -200,7 +200,7 @@ class Interpreter:
         return stream
 
     @contextmanager
-    def _current_object(self, value: Value) -> Iterator[None]:
+    def _current_object(self, value: Value) -> Generator[None]:
         """Let `$_` be a value for a while."""
         scope = self._scopes[-1]
         before = scope.get("_")

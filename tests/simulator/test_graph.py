@@ -304,7 +304,10 @@ async def test_hybrid_device_is_pending_first(graph: httpx.AsyncClient, cloud: C
     assert shown["trustType"] == "ServerAd" and shown["alternativeSecurityIds"] and shown["registrationDateTime"]
     cloud.clock.speed = 6000
     cloud.spawn(ignore(cloud.directory.hybrid_join_device(display_name="CPC-EDSGER", os_version="10.0.26100.2314")))
-    while not (found := (await graph.get("/devices?$filter=displayName eq 'CPC-EDSGER'")).json()["value"]):
+    found: list[dict[str, Any]] = []
+    for _ in range(100):
+        if found := (await graph.get("/devices?$filter=displayName eq 'CPC-EDSGER'")).json()["value"]:
+            break
         await asyncio.sleep(0.01)
     assert found[0]["alternativeSecurityIds"] == [] and found[0]["registrationDateTime"] is None
 

@@ -44,6 +44,7 @@ class Lab:
     """One simulated cloud with a worker on it."""
 
     client: Client
+    clients: CloudClients
     cloud: Cloud
     task_queue: str
     handles: list[Handle] = field(default_factory=list)
@@ -140,7 +141,7 @@ async def lab(
     temporal_client: Client, simulator: SimulatorServer, clients: CloudClients, request: pytest.FixtureRequest
 ) -> AsyncGenerator[Lab, None]:
     """A worker on a simulated cloud; Cloud PCs that a test leaves behind are terminated."""
-    made = Lab(temporal_client, simulator.cloud, f"test-{uuid.uuid4()}")
+    made = Lab(temporal_client, clients, simulator.cloud, f"test-{uuid.uuid4()}")
     cached = 0 if request.config.getoption("--no-workflow-cache") else 1000
     async with make_worker(temporal_client, clients, task_queue=made.task_queue, max_cached_workflows=cached):
         yield made

@@ -47,8 +47,10 @@ async def test_provisions_a_cloud_pc(lab: Lab) -> None:
     assert pc.primary_user == "ada@contoso.com"
 
     [host_id] = lab.exists("Microsoft.DesktopVirtualization/hostPools/sessionHosts")
-    host = lab.cloud.resources.get(host_id).body["properties"]
-    assert (host["status"], host["assignedUser"]) == ("Available", "ada@contoso.com")
+    host = await lab.clients.desktop_virtualization.session_hosts.get(
+        "rg-cloud-pcs", pc.host_pool or "", host_id.rpartition("/")[2]
+    )
+    assert (host.status, host.assigned_user) == ("Available", "ada@contoso.com")
     [pool_id] = lab.exists("Microsoft.DesktopVirtualization/hostPools")
     assert "enablerdsaadauth:i:1" in lab.cloud.resources.get(pool_id).body["properties"]["customRdpProperty"]
     granted = [lab.cloud.resources.get(role).body["properties"] for role in lab.exists("Microsoft.Authorization/roleAssignments")]
@@ -67,7 +69,7 @@ async def test_sets_windows_up_as_documented(lab: Lab) -> None:
     def value(path: str, name: str) -> object:
         key = guest.registry_key(path)
         assert key is not None, path
-        return key.values[name.lower()].data
+        return key.values[name.lower()].value
 
     assert value(r"HKLM:\Software\Microsoft\PolicyManager\default\Start\HideShutDown", "value") == 1
     assert value(r"HKLM:\Software\Microsoft\Windows\CurrentVersion\Policies\System", "ShutDownWithoutLogon") == 0
