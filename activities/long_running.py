@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.core.polling import AsyncLROPoller
 from temporalio import activity
 
@@ -67,7 +67,7 @@ async def ensure(
             existing = await operations.get(*ids)
         except ResourceNotFoundError:
             return await operations.begin_create_or_update(*ids, body())
-        match str(existing.properties.provisioning_state):
+        match existing.properties.provisioning_state:
             case "Succeeded":
                 return None
             case "Failed" | "Canceled":
@@ -153,8 +153,14 @@ async def _resumed(resource: str, resume: Callable[[str], Awaitable[AsyncLROPoll
 
 
 async def _result(resource: str, poller: AsyncLROPoller[_T]) -> _T:
-    async with heartbeating(resource, poller.continuation_token()):
-        return await poller.result()
+    try:
+        async with heartbeating(resource, poller.continuation_token()):
+            return await poller.result()
+    except HttpResponseError:
+        if poller.status().lower() in ("failed", "canceled"):
+            # Else the next attempt would resume, and fail with, the same operation.
+            activity.heartbeat()
+        raise
 
 
 @asynccontextmanager

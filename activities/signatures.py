@@ -79,7 +79,6 @@ class AttachNetworkInput(GraphModel):
 class NetworkAttachment(StepResult):
     """The network interface that the VM is created with."""
 
-    network_interface_id: str
     subnet_id: str
     private_ip_address: str | None
 
@@ -91,7 +90,7 @@ class CreateVirtualMachineInput(GraphModel):
     service_plan: ServicePlan
     vm_size: str
     zone: str | None
-    network_interface_id: str
+    subnet_id: str
     image: GalleryImage
 
 
@@ -100,6 +99,7 @@ class VirtualMachine(StepResult):
 
     id: str
     """ARM id."""
+    private_ip_address: str | None
 
 
 class JoinEntraIdInput(GraphModel):

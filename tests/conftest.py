@@ -59,9 +59,7 @@ async def simulator(authority: trustme.CA, speed: float) -> AsyncGenerator[Simul
 
 
 @pytest_asyncio.fixture
-async def clients(
-    simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch
-) -> AsyncGenerator[CloudClients, None]:
+async def clients(simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[CloudClients, None]:
     """The real SDK clients, as the worker makes them."""
     environment = {
         "AZURE_AUTHORITY_HOST": simulator.cloud.base_url,

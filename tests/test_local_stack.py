@@ -40,7 +40,12 @@ class Admin:
 
     def temporal(self, *arguments: str) -> str:
         done = subprocess.run(
-            [str(TEMPORAL), *arguments], env=self.stack.environment, capture_output=True, text=True, timeout=60, check=False
+            [str(TEMPORAL), *arguments],
+            env=self.stack.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -65,7 +70,9 @@ def admin() -> Iterator[Admin]:
 
 
 def test_a_life_by_starter_and_temporal_cli(admin: Admin) -> None:
-    shown = admin.starter("provision", "examples/policy.yaml", "--user", "ada@contoso.com", "--service-plan", PLAN, "--wait")
+    shown = admin.starter(
+        "provision", "examples/policy.yaml", "--user", "ada@contoso.com", "--service-plan", PLAN, "--wait"
+    )
     assert "Create VM" in shown and "provisionedWithWarnings" in shown and "disable_windows_reset" in shown
 
     first = json.loads(admin.starter("status", "ada@contoso.com", "--json"))
@@ -107,9 +114,21 @@ def test_a_life_by_starter_and_temporal_cli(admin: Admin) -> None:
     ("arguments", "code", "said"),
     [
         (["status", "nobody"], 3, "no such Cloud PC"),
-        (["provision", "examples/policy.yaml", "--user", "nobody@contoso.com", "--service-plan", PLAN], 3, "UserNotFound"),
-        (["provision", "examples/policy.yaml", "--user", "alan@contoso.com", "--service-plan", PLAN], 1, "UserDisabled"),
-        (["provision", "examples/policy.yaml", "--user", "ada@contoso.com", "--service-plan", "CPC_E_2C_8GB_128"], 2, "did you mean CPC_E_2C_8GB_128GB?"),
+        (
+            ["provision", "examples/policy.yaml", "--user", "nobody@contoso.com", "--service-plan", PLAN],
+            3,
+            "UserNotFound",
+        ),
+        (
+            ["provision", "examples/policy.yaml", "--user", "alan@contoso.com", "--service-plan", PLAN],
+            1,
+            "UserDisabled",
+        ),
+        (
+            ["provision", "examples/policy.yaml", "--user", "ada@contoso.com", "--service-plan", "CPC_E_2C_8GB_128"],
+            2,
+            "did you mean CPC_E_2C_8GB_128GB?",
+        ),
         (["provision", "absent.yaml", "--user", "ada@contoso.com", "--service-plan", PLAN], 2, "absent.yaml"),
         (["provison"], 2, "Did you mean 'provision'?"),
         (["list", "--status", "provisoned"], 2, "'--status'"),
@@ -124,7 +143,9 @@ def test_what_is_wrong_is_said_in_one_line(admin: Admin, arguments: list[str], c
 @pytest.mark.parametrize("arguments", [["check", "examples/policy.yaml"], ["check", "examples/policy.yaml", "--json"]])
 def test_check_needs_no_server(arguments: list[str]) -> None:
     environment = os.environ | {"TEMPORAL_ADDRESS": "127.0.0.1:1"}
-    done = subprocess.run([sys.executable, "starter.py", *arguments], cwd=ROOT, env=environment, check=False, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "starter.py", *arguments], cwd=ROOT, env=environment, check=False, capture_output=True
+    )
     assert done.returncode == 0
 
 
@@ -142,7 +163,10 @@ def test_a_worker_without_configuration_says_what_is_missing() -> None:
         [sys.executable, "worker.py"], cwd=ROOT, env=environment, check=False, capture_output=True, text=True
     )
     assert done.returncode == 2
-    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP"]
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
+        "AZURE_SUBSCRIPTION_ID",
+        "AZURE_RESOURCE_GROUP",
+    ]
 
 
 def test_a_worker_killed_while_the_vm_is_being_created() -> None:

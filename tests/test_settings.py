@@ -31,9 +31,7 @@ def test_errors_name_the_variable_one_line_each(environment: dict[str, str], lin
     assert all(actual.startswith(expected) for actual, expected in zip(said, lines, strict=True))
 
 
-async def test_a_wrong_client_secret_is_said_at_start(
-    clients: CloudClients, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_wrong_client_secret_is_said_at_start(clients: CloudClients, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "wrong-and-never-shown")
     with pytest.raises(SignInError) as wrong:
         async with cloud_clients(clients.settings):

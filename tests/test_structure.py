@@ -43,7 +43,16 @@ def test_the_starter_imports_no_azure_and_no_graph_code() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=Path(worker.__file__).parent, check=True
     )
     loaded = {name.split(".")[0] for name in result.stdout.split()}
-    assert not loaded & {"azure", "msgraph", "msgraph_core", "kiota_abstractions", "httpx", "aiohttp", "cloud", "simulator"}
+    assert not loaded & {
+        "azure",
+        "msgraph",
+        "msgraph_core",
+        "kiota_abstractions",
+        "httpx",
+        "aiohttp",
+        "cloud",
+        "simulator",
+    }
 
 
 def test_run_command_scripts_lie_beside_their_steps() -> None:

@@ -38,11 +38,11 @@ async def provision_core(record: CloudPcRecord, request: CloudPcRequest) -> None
             service_plan=request.service_plan,
             vm_size=capacity.vm_size,
             zone=capacity.zone,
-            network_interface_id=network.network_interface_id,
+            subnet_id=network.subnet_id,
             image=request.policy.gallery_image,
         ),
     )
-    record.update(virtual_machine_id=machine.id)
+    record.update(virtual_machine_id=machine.id, private_ip_address=machine.private_ip_address)
     device = await record.run(
         Step.JOIN_ENTRA_ID,
         signatures.join_entra_id,

@@ -1,5 +1,6 @@
 """Step 3: the network. The interface is made before the VM, since ARM wants it when the VM is created."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from temporalio import activity
@@ -16,6 +17,42 @@ _ADDRESS_SPACE = "10.64.0.0/16"
 _SUBNET_PREFIX = "10.64.0.0/17"
 
 
+@dataclass(frozen=True)
+class Interface:
+    """A network interface that exists."""
+
+    id: str
+    """ARM id."""
+    private_ip_address: str | None
+
+
+class NetworkInterfaces:
+    """Makes the network interfaces of Cloud PCs.
+
+    Source: https://learn.microsoft.com/rest/api/virtualnetwork/network-interfaces/create-or-update
+    """
+
+    def __init__(self, clients: CloudClients) -> None:
+        self._interfaces = clients.network.network_interfaces
+        self._group = clients.settings.resource_group
+        self._poll_interval = clients.settings.poll_interval
+
+    async def ensure(self, cloud_pc: CloudPcReference, subnet_id: str) -> Interface:
+        """Return the Cloud PC's network interface; make it in the subnet when it does not exist."""
+        configuration = {
+            "name": "primary",
+            "properties": {"primary": True, "privateIPAllocationMethod": "Dynamic", "subnet": {"id": subnet_id}},
+        }
+        body = {
+            "location": cloud_pc.region,
+            "tags": naming.tags(cloud_pc),
+            "properties": {"ipConfigurations": [configuration]},
+        }
+        ids = (self._group, naming.network_interface_name(cloud_pc))
+        made = await ensure(self._interfaces, ids, lambda: body, poll_interval=self._poll_interval)
+        return Interface(made.id, made.properties.ip_configurations[0].properties.private_ip_address)
+
+
 class Network:
     """Makes network interfaces, and the region's Microsoft-hosted network when there is none.
 
@@ -27,6 +64,7 @@ class Network:
 
     def __init__(self, clients: CloudClients) -> None:
         self._network = clients.network
+        self._interfaces = NetworkInterfaces(clients)
         self._group = clients.settings.resource_group
         self._poll_interval = clients.settings.poll_interval
 
@@ -37,13 +75,12 @@ class Network:
         subnet_id = await self._existing_hosted_subnet(cloud_pc.region) or await self._new_hosted_subnet(
             cloud_pc.region
         )
-        interface = await self._interface(cloud_pc, subnet_id)
-        address = interface.properties.ip_configurations[0].properties.private_ip_address
+        interface = await self._interfaces.ensure(cloud_pc, subnet_id)
+        network = subnet_id.split("/")[-3]
         return NetworkAttachment(
-            network_interface_id=interface.id,
             subnet_id=subnet_id,
-            private_ip_address=address,
-            detail=f"{address} in {subnet_id.split('/')[-3]}",
+            private_ip_address=interface.private_ip_address,
+            detail=f"{interface.private_ip_address} in {network}",
         )
 
     async def _existing_hosted_subnet(self, region: str) -> str | None:
@@ -93,18 +130,6 @@ class Network:
             },
         )
         return next(subnet.id for subnet in network.properties.subnets if subnet.name == _SUBNET)
-
-    async def _interface(self, cloud_pc: CloudPcReference, subnet_id: str) -> Any:
-        configuration = {
-            "name": "primary",
-            "properties": {"primary": True, "privateIPAllocationMethod": "Dynamic", "subnet": {"id": subnet_id}},
-        }
-        body = {
-            "location": cloud_pc.region,
-            "tags": naming.tags(cloud_pc),
-            "properties": {"ipConfigurations": [configuration]},
-        }
-        return await self._make("network_interfaces", naming.network_interface_name(cloud_pc), body)
 
     async def _make(self, kind: str, name: str, body: dict[str, Any]) -> Any:
         """Return the resource of this name; make it when it does not exist."""

@@ -7,6 +7,7 @@ from typing import Any
 from temporalio import activity
 
 from activities import naming
+from activities.core_provisioning.network import NetworkInterfaces
 from activities.long_running import ensure
 from activities.signatures import CreateVirtualMachineInput, VirtualMachine
 from cloud.clients import CloudClients
@@ -23,6 +24,7 @@ class VirtualMachines:
 
     def __init__(self, clients: CloudClients) -> None:
         self._machines = clients.compute.virtual_machines
+        self._interfaces = NetworkInterfaces(clients)
         self._group = clients.settings.resource_group
         self._poll_interval = clients.settings.poll_interval
 
@@ -33,19 +35,23 @@ class VirtualMachines:
         A machine whose creation failed is deleted, and created anew by the next attempt.
         """
         name = request.cloud_pc.computer_name
+        # It exists, unless a failed machine took it along when it was deleted.
+        interface = await self._interfaces.ensure(request.cloud_pc, request.subnet_id)
         machine = await ensure(
             self._machines,
             (self._group, name),
-            lambda: _body(request),
+            lambda: _body(request, interface.id),
             poll_interval=self._poll_interval,
             replace_failed=True,
         )
         return VirtualMachine(
-            id=machine.id, detail=f"{name}, {request.vm_size}, {request.service_plan.storage_in_gb} GiB"
+            id=machine.id,
+            private_ip_address=interface.private_ip_address,
+            detail=f"{name}, {request.vm_size}, {request.service_plan.storage_in_gb} GiB",
         )
 
 
-def _body(request: CreateVirtualMachineInput) -> dict[str, Any]:
+def _body(request: CreateVirtualMachineInput, network_interface_id: str) -> dict[str, Any]:
     cloud_pc, image = request.cloud_pc, request.image
     return {
         "location": cloud_pc.region,
@@ -87,7 +93,7 @@ def _body(request: CreateVirtualMachineInput) -> dict[str, Any]:
             },
             "networkProfile": {
                 "networkInterfaces": [
-                    {"id": request.network_interface_id, "properties": {"primary": True, "deleteOption": "Delete"}}
+                    {"id": network_interface_id, "properties": {"primary": True, "deleteOption": "Delete"}}
                 ]
             },
             "diagnosticsProfile": {"bootDiagnostics": {"enabled": True}},

@@ -106,7 +106,7 @@ class GuestScripts:
             return "Missing"
         if view is None:
             return "Pending"
-        return "Failed" if view.execution_state == "Succeeded" and view.exit_code else str(view.execution_state)
+        return "Failed" if view.execution_state == "Succeeded" and view.exit_code else view.execution_state
 
 
 def script_text(package: str, name: str) -> str:

@@ -1,7 +1,15 @@
 """What the tests of the simulated Resource Manager make again and again."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
+
+import pytest
+from azure.core import AsyncPipelineClient
+from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
+from azure.core.rest import AsyncHttpResponse, HttpRequest
+from azure.identity.aio import EnvironmentCredential
 
 from cloud.clients import CloudClients
 from simulator.cloud import RESOURCE_GROUP, SUBSCRIPTION_ID, Cloud
@@ -21,6 +29,14 @@ class Arm:
 
     cloud: Cloud
     clients: CloudClients
+
+    async def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> AsyncHttpResponse:
+        """Send a request as it is, with a token, and return the answer."""
+        url = self.clients.settings.resource_manager_url
+        async with EnvironmentCredential() as credential:
+            policy = AsyncBearerTokenCredentialPolicy(credential, f"{url}/.default")
+            async with AsyncPipelineClient[HttpRequest, AsyncHttpResponse](url, policies=[policy]) as client:
+                return await client.send_request(HttpRequest(method, f"{url}{path}", json=body))
 
     async def network(self, *, prefix: str = "10.0.0.0/24") -> None:
         """Make the network `vnet` with subnet `pcs` behind a NAT gateway."""
@@ -126,3 +142,19 @@ def entra_join_body(settings: dict[str, Any] | None = None) -> dict[str, Any]:
 def run_command_body(script: str, **properties: Any) -> dict[str, Any]:
     """Return the body of a managed run command."""
     return {"location": "westeurope", "properties": {"source": {"script": script}, **properties}}
+
+
+async def refusal(request: Awaitable[Any]) -> HttpResponseError:
+    """Return the error with which a request fails; the result of what it began is awaited, too."""
+    with pytest.raises(HttpResponseError) as failure:
+        poller = await request
+        if hasattr(poller, "result"):
+            await poller.result()
+    return failure.value
+
+
+async def code_of(request: Awaitable[Any]) -> tuple[int | None, str]:
+    """Return HTTP status and ARM code with which a request fails."""
+    error = await refusal(request)
+    assert error.error is not None
+    return error.status_code, error.error.code or ""

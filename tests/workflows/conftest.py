@@ -76,7 +76,7 @@ class Lab:
         """The same Cloud PC, whichever its current run is."""
         return self.client.get_workflow_handle_for(CloudPcWorkflow.run, handle.id)
 
-    async def until(self, handle: Handle, reached: Callable[[CloudPc], bool], seconds: float = 40) -> CloudPc:
+    async def until(self, handle: Handle, reached: Callable[[CloudPc], bool], seconds: float = 25) -> CloudPc:
         """Wait until the Cloud PC is as described."""
         async with asyncio.timeout(seconds):
             while not reached(pc := await handle.query(CloudPcWorkflow.cloud_pc)):

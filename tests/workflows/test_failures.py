@@ -75,7 +75,9 @@ async def test_the_answer_is_lost_after_the_effect(lab: Lab, failing: Step) -> N
         assert len(lab.exists(kind)) == 1
     assert len(lab.exists("Microsoft.Authorization/roleAssignments")) == 2
     assert len(lab.cloud.directory.devices) == len(lab.cloud.directory.managed_devices) == 1
-    made = [entry for entry in lab.cloud.ledger.entries if entry.effect == "created" and "/virtualMachines/" in entry.path]
+    made = [
+        entry for entry in lab.cloud.ledger.entries if entry.effect == "created" and "/virtualMachines/" in entry.path
+    ]
     assert len({entry.path.lower() for entry in made}) == len(made), "something was made twice"
 
 

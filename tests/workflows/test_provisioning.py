@@ -53,7 +53,10 @@ async def test_provisions_a_cloud_pc(lab: Lab) -> None:
     assert (host.status, host.assigned_user) == ("Available", "ada@contoso.com")
     [pool_id] = lab.exists("Microsoft.DesktopVirtualization/hostPools")
     assert "enablerdsaadauth:i:1" in lab.cloud.resources.get(pool_id).body["properties"]["customRdpProperty"]
-    granted = [lab.cloud.resources.get(role).body["properties"] for role in lab.exists("Microsoft.Authorization/roleAssignments")]
+    granted = [
+        lab.cloud.resources.get(role).body["properties"]
+        for role in lab.exists("Microsoft.Authorization/roleAssignments")
+    ]
     assert {role["principalId"] for role in granted} == {pc.user.id}
     assert {role["roleDefinitionId"].rpartition("/")[2] for role in granted} == {
         "1d18fff3-a72a-46b5-b4a9-0b38a3cd7e63",
