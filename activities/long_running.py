@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
 from azure.core.polling import AsyncLROPoller
 from temporalio import activity
 
@@ -156,11 +156,10 @@ async def _result(resource: str, poller: AsyncLROPoller[_T]) -> _T:
     try:
         async with heartbeating(resource, poller.continuation_token()):
             return await poller.result()
-    except HttpResponseError:
-        if poller.status().lower() in ("failed", "canceled"):
-            # Else the next attempt would resume, and fail with, the same operation.
+    finally:
+        if poller.status().lower() in ("succeeded", "failed", "canceled"):
+            # Else the next attempt would resume the operation that has ended, and not look at what exists.
             activity.heartbeat()
-        raise
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """The Azure Virtual Desktop personal host pool by which users reach their Cloud PCs."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,14 @@ from cloud.clients import CloudClients
 _TOKEN_LIFETIME = timedelta(hours=24)
 _TOKEN_RESERVE = timedelta(hours=2)
 """A registration token is renewed when it lives no longer than this: the agent uses it within minutes."""
+
+
+@dataclass(frozen=True)
+class RegistrationToken:
+    """The secret by which a machine registers, and when it ends, which tells tokens apart."""
+
+    token: str = field(repr=False)
+    expiration_time: str
 
 
 def session_host_name(host: Any) -> str:
@@ -72,8 +81,8 @@ class HostPools:
             )
         await self._ensure_workspace(cloud_pc, tags, policy)
 
-    async def registration_token(self, cloud_pc: CloudPcReference) -> str:
-        """Return the pool's registration token, a secret that all its session hosts share.
+    async def registration_token(self, cloud_pc: CloudPcReference) -> RegistrationToken:
+        """Return the pool's registration token, which all its session hosts share.
 
         It is renewed only near its end, so that machines being registered at the same time share one.
         """
@@ -87,7 +96,7 @@ class HostPools:
             )
             await self._client.host_pools.update(self._group, name, HostPoolPatch(registration_info=renewal))
             current = await self._client.host_pools.retrieve_registration_token(self._group, name)
-        return current.token
+        return RegistrationToken(current.token, current.expiration_time.isoformat())
 
     async def session_host(self, cloud_pc: CloudPcReference) -> Any:
         """Return the session host of the Cloud PC's machine, or None."""

@@ -58,11 +58,14 @@ class Assignment:
             await self._pools.ensure(
                 cloud_pc, policy=request.policy_display_name, single_sign_on=request.enable_single_sign_on
             )
+            token = await self._pools.registration_token(cloud_pc)
             await self._scripts.run(
                 cloud_pc,
                 "install-avd-agent",
                 script_text("activities.assignment", "install_avd_agent.ps1"),
-                secrets={"RegistrationToken": await self._pools.registration_token(cloud_pc)},
+                secrets={"RegistrationToken": token.token},
+                # A token that another machine's registration renewed at the same moment may be dead.
+                revision=token.expiration_time,
             )
             host = await self._pools.session_host(cloud_pc)
         self._require_usable(host, cloud_pc.computer_name)

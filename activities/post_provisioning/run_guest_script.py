@@ -1,5 +1,6 @@
 """How a PowerShell script is run in a guest: by managed Run Command, one resource a script."""
 
+from datetime import timedelta
 from importlib import resources
 from typing import Any
 
@@ -13,6 +14,8 @@ from activities.signatures import CloudPcReference, FailureDetails
 from cloud.clients import CloudClients
 
 _TIMEOUT_IN_SECONDS = 600
+_REVISION = "revision"
+"""Tag of a run command."""
 
 
 class GuestScripts:
@@ -37,10 +40,12 @@ class GuestScripts:
         *,
         parameters: dict[str, str] | None = None,
         secrets: dict[str, str] | None = None,
+        revision: str = "",
     ) -> str:
         """Run a script and return what it wrote, in one bounded line.
 
-        A command that succeeded already is not run again; one that failed is removed and run anew.
+        A command that succeeded already is not run again; one that failed, or that ran with another
+        revision, is removed and run anew.
 
         Args:
             cloud_pc: Where to run it.
@@ -48,19 +53,20 @@ class GuestScripts:
             script: The script's text.
             parameters: The script's parameters.
             secrets: Parameters that Azure keeps to itself.
+            revision: Tells runs with different secrets apart, which Azure does not show; no secret itself.
 
         Raises:
             ApplicationError: `GuestScriptFailed` with the guest's own error text.
 
         """
         ids = (self._group, cloud_pc.computer_name, command)
-        body = _body(cloud_pc, script, parameters or {}, secrets or {})
+        body = _body(cloud_pc, script, parameters or {}, secrets or {}, revision)
 
         async def begin() -> AsyncLROPoller[Any] | None:
-            match await self._state(ids):
+            match await self._state(ids, revision):
                 case "Succeeded":
                     return None
-                case "Failed" | "TimedOut" | "Canceled":
+                case "Failed" | "TimedOut" | "Canceled" | "Outdated":
                     async with heartbeating():
                         await (await self._commands.begin_delete(*ids)).result()
                 case "Missing":
@@ -74,13 +80,14 @@ class GuestScripts:
 
         await complete("/".join(ids), resume=resume, begin=begin)
         # The provisioning state says only that the script was started.
-        view = await self._instance_view(ids)
+        view = (await self._get(ids)).properties.instance_view
         if view.execution_state != "Succeeded" or view.exit_code != 0:
             text = view.error or view.output or view.execution_message or "the script wrote nothing"
             raise ApplicationError(
                 bounded(text),
                 FailureDetails(remedy="set it by Intune or Group Policy, or reprovision"),
                 type="GuestScriptFailed",
+                next_retry_delay=timedelta(seconds=self._poll_interval),
             )
         return bounded(view.output or "")
 
@@ -95,17 +102,20 @@ class GuestScripts:
             await remove(self._commands, (self._group, cloud_pc.computer_name, name))
         return len(names)
 
-    async def _instance_view(self, ids: tuple[str, str, str]) -> Any:
-        found: Any = await self._commands.get_by_virtual_machine(*ids, expand="instanceView")
-        return found.properties.instance_view
+    async def _get(self, ids: tuple[str, str, str]) -> Any:
+        return await self._commands.get_by_virtual_machine(*ids, expand="instanceView")
 
-    async def _state(self, ids: tuple[str, str, str]) -> str:
+    async def _state(self, ids: tuple[str, str, str], revision: str) -> str:
         try:
-            view = await self._instance_view(ids)
+            found = await self._get(ids)
         except ResourceNotFoundError:
             return "Missing"
-        if view is None:
-            return "Pending"
+        view = found.properties.instance_view
+        if view is None or view.execution_state in ("Pending", "Running", "Unknown"):
+            return "Running"
+        tags: dict[str, str] = found.tags or {}
+        if tags.get(_REVISION, "") != revision:
+            return "Outdated"
         return "Failed" if view.execution_state == "Succeeded" and view.exit_code else view.execution_state
 
 
@@ -115,10 +125,11 @@ def script_text(package: str, name: str) -> str:
 
 
 def _body(
-    cloud_pc: CloudPcReference, script: str, parameters: dict[str, str], secrets: dict[str, str]
+    cloud_pc: CloudPcReference, script: str, parameters: dict[str, str], secrets: dict[str, str], revision: str
 ) -> dict[str, Any]:
     return {
         "location": cloud_pc.region,
+        "tags": {_REVISION: revision} if revision else {},
         "properties": {
             "source": {"script": script},
             "parameters": [{"name": name, "value": value} for name, value in parameters.items()],

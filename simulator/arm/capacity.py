@@ -84,7 +84,7 @@ class Capacity:
         return {
             CORES: "Total Regional vCPUs",
             VIRTUAL_MACHINES: "Virtual Machines",
-            **{family: f"{family.removeprefix('standard').removesuffix('Family')} Family vCPUs" for family in families},
+            **{family: f"{family.removesuffix('Family').strip()} Family vCPUs" for family in families},
         }
 
     def restrictions_of(self, size: VirtualMachineSize, region: str) -> list[Restriction]:

@@ -108,8 +108,9 @@ class ComputeResourceType(ResourceType):
 class VirtualMachines(ComputeResourceType):
     """Virtual machines.
 
-    What a machine remembers in `private`: `power_state` as in `PowerState/running`, `password` as a hash,
-    `size` that counts against the quota, and while a v1 run command executes, `run_command`.
+    What a machine remembers in `private`: `power_state` as in `PowerState/running` once Windows ran, `password` as a
+    hash, `size` that counts against the quota, Hyper-V `generation`, code of the last `error`, and `run_command`:
+    whether a v1 run command executes.
     """
 
     type = MACHINES

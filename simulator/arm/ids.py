@@ -24,7 +24,7 @@ class Address:
         """Take a path apart."""
         at = path.lower().rfind("/providers/")
         if at < 0:
-            return cls(path.rstrip("/").removesuffix("/providers"), "", ())
+            return cls(path.rstrip("/"), "", ())
         namespace, *segments = (part for part in path[at + len("/providers/") :].split("/") if part)
         return cls(path[:at], namespace, tuple(segments))
 

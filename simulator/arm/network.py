@@ -49,6 +49,8 @@ _DEFAULT_RULES = (
 class NetworkResourceType(ResourceType):
     """What the types of Microsoft.Network have in common."""
 
+    creating_state = "Updating"
+
     def write(self, resource: Resource, existing: Resource | None, call: Call) -> bool:
         """Give the resource a new etag and keep its GUID."""
         self.stamp(resource, existing)

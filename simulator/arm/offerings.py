@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from simulator.arm.call import Call
-from simulator.arm.capacity import IMAGE_DISK_GB, IMAGE_VERSIONS, Capacity, Image, VirtualMachineSize
+from simulator.arm.capacity import IMAGE_VERSIONS, Capacity, Image, VirtualMachineSize
 from simulator.arm.errors import ArmError
 
 _LOCATION_FILTER = re.compile(r"\s*location\s+eq\s+'(?P<region>[^']*)'\s*", re.IGNORECASE)
@@ -87,7 +87,7 @@ def _image(region: str, image: Image, version: str, image_id: str) -> dict[str, 
         "properties": {
             "hyperVGeneration": image.generation,
             "architecture": "x64",
-            "osDiskImage": {"operatingSystem": "Windows", "sizeInGb": IMAGE_DISK_GB},
+            "osDiskImage": {"operatingSystem": "Windows"},
             "dataDiskImages": [],
             "automaticOSUpgradeProperties": {"automaticOSUpgradeSupported": False},
             "features": features,

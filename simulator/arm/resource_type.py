@@ -28,6 +28,7 @@ class ResourceType:
         create_seconds: How long the real service takes to create one; None: it is done when the PUT is answered.
         update_seconds: How long it takes to update one; None as above.
         delete_seconds: How long it takes to delete one; None as above.
+        creating_state: Its `provisioningState` meanwhile.
         created_status: HTTP status of a PUT that creates.
         updated_status: HTTP status of a PUT that updates.
         actions: What can be POSTed to a resource, by name in lower case.
@@ -39,6 +40,7 @@ class ResourceType:
     create_seconds: ClassVar[float | None] = None
     update_seconds: ClassVar[float | None] = None
     delete_seconds: ClassVar[float | None] = None
+    creating_state: ClassVar[str] = "Creating"
     created_status: ClassVar[int] = 201
     updated_status: ClassVar[int] = 200
 
@@ -191,7 +193,7 @@ class ResourceType:
         if existing is None:
             call.entry.effect = "created"
             self.store.add(resource)
-            status, state, seconds = self.created_status, "Creating", self.create_seconds
+            status, state, seconds = self.created_status, self.creating_state, self.create_seconds
         else:
             call.entry.effect = "updated"
             existing.body, existing.private = resource.body, resource.private

@@ -94,7 +94,7 @@ class Subscriptions:
             case "GET", ["subscriptions", _, "locations"]:
                 return web.json_response({"value": self._locations()})
             case "GET", ["subscriptions", _, "providers"]:
-                return web.json_response({"value": [self.provider(name) for name in self._namespaces()]})
+                return web.json_response({"value": [self.provider(name) for name in self._namespaces().values()]})
             case "GET", ["subscriptions", _, "resources"]:
                 return self._list_resources(call, SUBSCRIPTION)
             case "GET", ["subscriptions", _, "operationresults", operation_id]:

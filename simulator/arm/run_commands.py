@@ -13,7 +13,7 @@ from simulator.arm.desktopvirtualization import register_session_host
 from simulator.arm.errors import ArmError, invalid_parameter
 from simulator.arm.extensions import check_machine_runs
 from simulator.arm.ids import parent_of
-from simulator.arm.operations import Operation, Operations
+from simulator.arm.operations import Operations
 from simulator.arm.resource_type import object_in
 from simulator.arm.store import Resource
 from simulator.cloud import Cloud
@@ -73,9 +73,9 @@ class RunCommands(ComputeResourceType):
         view = resource.private["instance_view"]
         view |= {"executionState": "Running", "startTime": self.cloud.clock.timestamp()}
         if resource.properties["asyncExecution"]:
-            self.cloud.spawn(self._execute(resource, view, None))
+            self.cloud.spawn(self._execute_alone(resource, view))
             return
-        await self._execute(resource, view, resource.operation)
+        await self._execute(resource, view)
         if view["exitCode"] and resource.properties["treatFailureAsDeploymentFailure"]:
             raise ArmError(
                 409,
@@ -86,16 +86,21 @@ class RunCommands(ComputeResourceType):
                 f"{view['exitCode']}: {view['error']}'.",
             )
 
-    async def _execute(self, resource: Resource, view: dict[str, Any], operation: Operation | None) -> None:
+    async def _execute_alone(self, resource: Resource, view: dict[str, Any]) -> None:
+        try:
+            await self._execute(resource, view)
+        except ArmError as error:
+            self.failed(resource, error)
+
+    async def _execute(self, resource: Resource, view: dict[str, Any]) -> None:
         await self.cloud.clock.sleep(SCRIPT_SECONDS)
         machine = self.store.get(parent_of(resource.id))
-        is_current = self.store.get(resource.id) is resource and resource.private["instance_view"] is view
-        if machine is None or not is_current or (operation and not operation.is_running):
+        states = [r.properties["provisioningState"] for r in (resource, machine) if r]
+        if machine is None or "Deleting" in states or resource.private["instance_view"] is not view:
             view |= {"executionState": "Canceled", "endTime": self.cloud.clock.timestamp()}
             return
-        result = run_in_guest(
-            self.cloud, machine, resource.properties["source"]["script"], resource.private["parameters"]
-        )
+        script = resource.properties["source"]["script"]
+        result = run_in_guest(self.cloud, machine, script, resource.private["parameters"])
         state = "Failed" if result.exit_code else "Succeeded"
         failure = f"RunCommand script execution failed with exit code {result.exit_code}"
         view |= {

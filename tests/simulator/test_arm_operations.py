@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from azure.mgmt.desktopvirtualization.models import HostPool, RegistrationInfo
 
 from cloud.clients import CloudClients
 from simulator.cloud import RESOURCE_GROUP as GROUP
@@ -116,7 +118,7 @@ async def test_run_commands_side_by_side(arm: Arm) -> None:
     await (await commands.begin_create_or_update(GROUP, "pc1", "later", body)).result()
     command = await commands.get_by_virtual_machine(GROUP, "pc1", "later", expand="instanceView")
     assert command.properties.instance_view.execution_state == "Running"
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.05)
     command = await commands.get_by_virtual_machine(GROUP, "pc1", "later", expand="instanceView")
     assert command.properties.instance_view.output == "late"
 
@@ -130,6 +132,38 @@ async def test_deleting_a_run_command_terminates_it(arm: Arm) -> None:
     assert (await refusal(_return(running))).error.code == "OperationPreempted"
     await asyncio.sleep(0.15)
     assert arm.cloud.guests[machine.id.lower()].registry_key("HKLM:\\SOFTWARE\\Trace") is None
+
+
+async def test_an_asynchronous_script_fails_when_its_machine_stops(arm: Arm) -> None:
+    await (await begin(arm, "pc1")).result()
+    machines, commands = arm.clients.compute.virtual_machines, arm.clients.compute.virtual_machine_run_commands
+    body = run_command_body("Write-Output 'late'", asyncExecution=True)
+    await commands.begin_create_or_update(GROUP, "pc1", "later", body)
+    await (await machines.begin_power_off(GROUP, "pc1")).result()
+    command = await commands.get_by_virtual_machine(GROUP, "pc1", "later", expand="instanceView")
+    assert command.properties.instance_view.execution_state == "Failed"
+
+
+async def test_a_session_host_is_available_after_a_while(arm: Arm) -> None:
+    machine = await (await begin(arm, "pc1")).result()
+    await arm.join("pc1")
+    pools, hosts = arm.clients.desktop_virtualization.host_pools, arm.clients.desktop_virtualization.session_hosts
+    registration = RegistrationInfo(
+        expiration_time=datetime.now(UTC) + timedelta(hours=2), registration_token_operation="Update"
+    )
+    pool = HostPool(
+        location="westeurope",
+        host_pool_type="Personal",
+        load_balancer_type="Persistent",
+        preferred_app_group_type="Desktop",
+        registration_info=registration,
+    )
+    token = (await pools.create_or_update(GROUP, "pool", pool)).registration_info.token
+    arm.cloud.guests[machine.id.lower()].avd_registration_token = token
+    await arm.run("pc1", "install", "exit 0")
+    assert (await hosts.get(GROUP, "pool", "pc1")).status == "Unavailable"
+    await asyncio.sleep(0.3)
+    assert (await hosts.get(GROUP, "pool", "pc1")).status == "Available"
 
 
 async def test_writes_to_one_network_conflict(arm: Arm) -> None:

@@ -150,6 +150,9 @@ async def test_a_resource_provider_must_be_registered(arm: Arm) -> None:
     refused = await arm.request("PUT", path, {"location": "westeurope"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "MissingSubscriptionRegistration")
     provider = f"{SUBSCRIPTION}/providers/Microsoft.Network"
+    providers = (await get(arm, f"{SUBSCRIPTION}/providers?{VERSION}"))["value"]
+    states = {found["namespace"]: found["registrationState"] for found in providers}
+    assert (states["Microsoft.Network"], states["Microsoft.Compute"]) == ("NotRegistered", "Registered")
     assert (await get(arm, f"{provider}?{VERSION}"))["registrationState"] == "NotRegistered"
     assert (await arm.request("POST", f"{provider}/register?{VERSION}")).status_code == 200
     assert (await get(arm, f"{provider}?{VERSION}"))["registrationState"] == "Registered"
