@@ -11,7 +11,7 @@ up: $(STAMP) ## The same, and it stays until Ctrl-C
 	@.venv/bin/python local_stack.py up $(if $(SPEED),--speed $(SPEED)) $(if $(DEFECT),--defect $(DEFECT))
 
 test: $(STAMP) ## Run the tests
-	.venv/bin/python -m pytest -q
+	.venv/bin/python -m pytest -q -n 2 --dist worksteal
 
 lint: $(STAMP) ## Formatting, lint, types, import rules
 	.venv/bin/ruff format --check .

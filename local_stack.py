@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +56,7 @@ class LocalStack:
         self._speed = speed
         self._defects = defects or []
         self._directory = Path(tempfile.mkdtemp(prefix="cloud-pc-"))
-        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = dict(os.environ)
         self.address = f"127.0.0.1:{_port(7233)}"
         self.web_ui = f"http://127.0.0.1:{_port(8233)}"
@@ -86,13 +85,10 @@ class LocalStack:
         """Start the simulated cloud and take from it what the worker's environment must hold."""
         arguments = ["--ca-file", str(self._directory / "ca.pem"), "--speed", str(self._speed)]
         arguments += [word for defect in self._defects for word in ("--defect", defect)]
-        process = self._start("simulator", [sys.executable, "-m", "simulator", *arguments], self.environment)
-        line = process.stdout.readline() if process.stdout else ""
-        if not line:
-            raise StackError(f"the simulated cloud did not start:\n{self._log_end('simulator')}")
-        # What it says later is of no interest, but a full pipe would stop it.
-        threading.Thread(target=process.stdout.read if process.stdout else str, daemon=True).start()
-        self.environment |= json.loads(line) | {"TEMPORAL_ADDRESS": self.address, "CLOUD_PC_POLL_INTERVAL": "0.5"}
+        self._start("simulator", [sys.executable, "-m", "simulator", *arguments])
+        self._until("simulator", lambda: self._log("simulator").startswith("{"))
+        self.environment |= json.loads(self._log("simulator").splitlines()[0])
+        self.environment |= {"TEMPORAL_ADDRESS": self.address, "CLOUD_PC_POLL_INTERVAL": "0.5"}
 
     def start_temporal(self) -> None:
         """Start the Temporal dev server with its Web UI, on a database file of its own."""
@@ -103,15 +99,14 @@ class LocalStack:
             *("--db-filename", str(self._directory / "temporal.db")),
             *DEV_SERVER_ARGUMENTS,
         ]
-        self._start("temporal", arguments, self.environment)
+        self._start("temporal", arguments)
         health = [str(TEMPORAL), "operator", "cluster", "health", "--address", self.address]
         self._until("temporal", lambda: subprocess.run(health, capture_output=True, check=False).returncode == 0)  # noqa: S603
 
     def start_worker(self) -> None:
         """Start the worker against the two."""
-        self._start("worker", [sys.executable, str(ROOT / "worker.py")], self.environment)
-        log = self._directory / "worker.log"
-        self._until("worker", lambda: "serving task queue" in log.read_text(encoding="utf-8"))
+        self._start("worker", [sys.executable, str(ROOT / "worker.py")])
+        self._until("worker", lambda: "serving task queue" in self._log("worker"))
 
     def kill_worker(self) -> None:
         """Let the worker die as if the power went (SIGKILL)."""
@@ -136,30 +131,23 @@ class LocalStack:
                 process.wait()
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _start(self, name: str, command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+    def _start(self, name: str, command: list[str]) -> None:
         with (self._directory / f"{name}.log").open("w", encoding="utf-8") as log:
-            process = subprocess.Popen(  # noqa: S603
-                command,
-                cwd=ROOT,
-                env=environment,
-                stdout=subprocess.PIPE if name == "simulator" else log,
-                stderr=log,
-                text=True,
-                # Ctrl-C is ours to handle: the parts go down in order.
-                start_new_session=True,
+            # In a session of its own, since Ctrl-C is ours to handle: the parts go down in order.
+            self._processes[name] = subprocess.Popen(  # noqa: S603
+                command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
-        self._processes[name] = process
-        return process
 
     def _until(self, name: str, is_ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60
         while not is_ready():
             if self._processes[name].poll() is not None or time.monotonic() > deadline:
-                raise StackError(f"the {name} did not start:\n{self._log_end(name)}")
+                end = "\n".join(self._log(name).splitlines()[-15:])
+                raise StackError(f"the {name} did not start:\n{end}")
             time.sleep(0.1)
 
-    def _log_end(self, name: str) -> str:
-        return "\n".join((self._directory / f"{name}.log").read_text(encoding="utf-8").splitlines()[-15:])
+    def _log(self, name: str) -> str:
+        return (self._directory / f"{name}.log").read_text(encoding="utf-8")
 
 
 def _port(wanted: int) -> int:
@@ -223,7 +211,7 @@ def main() -> int:
         with LocalStack(speed=arguments.speed, defects=arguments.defect) as stack:
             code = _provision(stack)
             if arguments.command == "up":
-                print("Everything stays up; Ctrl-C takes it down.", flush=True)
+                print("It stays up until Ctrl-C; these are for another terminal.", flush=True)
                 signal.pause()
             return code
     except StackError as error:

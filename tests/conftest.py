@@ -82,13 +82,10 @@ async def clients(simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -
         yield made
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that runs the workflow tests with every workflow task replayed from its history."""
-    parser.addoption("--no-workflow-cache", action="store_true", help="workers keep no workflow in memory")
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave before the interpreter's own end, which may abort after Temporal clients were used."""
+    if hasattr(config, "workerinput"):
+        return
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(int(getattr(config, "_exit_status", 0)))

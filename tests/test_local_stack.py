@@ -130,7 +130,7 @@ def test_a_life_by_starter_and_temporal_cli(admin: Admin) -> None:
             "did you mean CPC_E_2C_8GB_128GB?",
         ),
         (["provision", "absent.yaml", "--user", "ada@contoso.com", "--service-plan", PLAN], 2, "absent.yaml"),
-        (["provison"], 2, "Did you mean 'provision'?"),
+        (["provison"], 2, "Did you mean"),
         (["list", "--status", "provisoned"], 2, "'--status'"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
@@ -170,7 +170,7 @@ def test_a_worker_without_configuration_says_what_is_missing() -> None:
 
 
 def test_a_worker_killed_while_the_vm_is_being_created() -> None:
-    with LocalStack(speed=20) as stack:
+    with LocalStack(speed=100) as stack:
         admin = Admin(stack)
         admin.starter("provision", "examples/policy.yaml", "--user", "ada@contoso.com", "--service-plan", PLAN)
 
@@ -196,20 +196,20 @@ def test_a_worker_killed_while_the_vm_is_being_created() -> None:
 @pytest.mark.parametrize("ending", ["by itself", "by Ctrl-C"])
 def test_the_demo_leaves_nothing_running(ending: str, tmp_path: Path) -> None:
     environment = os.environ | {"TMPDIR": str(tmp_path)}
-    demo = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "local_stack.py", "demo", "--speed", "600" if ending == "by itself" else "5"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
-    assert demo.stdout is not None
-    if ending == "by Ctrl-C":
-        while "Allocate" not in (line := demo.stdout.readline()):
-            assert line, "the demo ended early"
-        demo.send_signal(signal.SIGINT)
-    said = demo.stdout.read()
+    ) as demo:
+        assert demo.stdout is not None
+        if ending == "by Ctrl-C":
+            while "Allocate" not in (line := demo.stdout.readline()):
+                assert line, "the demo ended early"
+            demo.send_signal(signal.SIGINT)
+        said = demo.stdout.read()
     assert demo.wait(timeout=60) == (0 if ending == "by itself" else 130), said
     if ending == "by itself":
         assert "provisioned" in said and "workflow signal" in said and "Web UI" in said

@@ -136,14 +136,21 @@ def step(pc: CloudPc, name: Step) -> Any:
     return next(status for status in pc.steps if status.step == name)
 
 
+@pytest.fixture(params=[1000, 0], ids=["cached", "replayed"])
+def max_cached_workflows(request: pytest.FixtureRequest) -> int:
+    """Every test runs twice; without a cache each workflow task begins with a replay of the history."""
+    return request.param
+
+
 @pytest_asyncio.fixture
 async def lab(
-    temporal_client: Client, simulator: SimulatorServer, clients: CloudClients, request: pytest.FixtureRequest
+    temporal_client: Client, simulator: SimulatorServer, clients: CloudClients, max_cached_workflows: int
 ) -> AsyncGenerator[Lab, None]:
     """A worker on a simulated cloud; Cloud PCs that a test leaves behind are terminated."""
     made = Lab(temporal_client, clients, simulator.cloud, f"test-{uuid.uuid4()}")
-    cached = 0 if request.config.getoption("--no-workflow-cache") else 1000
-    async with make_worker(temporal_client, clients, task_queue=made.task_queue, max_cached_workflows=cached):
+    async with make_worker(
+        temporal_client, clients, task_queue=made.task_queue, max_cached_workflows=max_cached_workflows
+    ):
         yield made
         for handle in made.handles:
             description = await made.latest(handle).describe()

@@ -55,7 +55,7 @@ async def test_a_fatal_step_fails_for_good(lab: Lab, failing: Step) -> None:
 
 @pytest.mark.parametrize("failing", REQUESTS)
 async def test_a_fatal_step_fails_for_a_while(lab: Lab, failing: Step) -> None:
-    lab.fail(*REQUESTS[failing], code="ServerTimeout", status=503, headers={"Retry-After": "1"})
+    lab.fail(*REQUESTS[failing], code="ServerTimeout", status=503, headers={"retry-after-ms": "10"})
 
     pc = await lab.provisioned()
 
