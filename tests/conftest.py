@@ -40,7 +40,11 @@ def authority() -> trustme.CA:
 async def temporal_client() -> AsyncGenerator[Client, None]:
     """A client of the real dev server, started once."""
     async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(TEMPORAL), dev_server_extra_args=DEV_SERVER_ARGUMENTS, plugins=[PLUGIN]
+        dev_server_existing_path=str(TEMPORAL),
+        dev_server_extra_args=DEV_SERVER_ARGUMENTS,
+        plugins=[PLUGIN],
+        # In recorded histories, in place of the machine's name.
+        identity="tests",
     ) as environment:
         yield environment.client
 
@@ -80,6 +84,11 @@ async def clients(simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -
     )
     async with cloud_clients(settings) as made:
         yield made
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option by which histories are recorded anew."""
+    parser.addoption("--record", action="store_true", help="record workflow histories and fingerprints anew")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -18,6 +18,7 @@ from cloud.clients import CloudClients
 from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, Step, StepState, User
 from models.documents import load_service_plans
 from models.provisioning_policy import ProvisioningPolicy
+from models.service_plan import ServicePlan
 from simulator.cloud import Cloud
 from simulator.faults import Fault
 from simulator.server import SimulatorServer
@@ -49,6 +50,13 @@ class Lab:
     task_queue: str
     handles: list[Handle] = field(default_factory=list)
 
+    @property
+    def service_plan(self) -> ServicePlan:
+        """The plan of the tests' Cloud PCs."""
+        plan = load_service_plans().find("CPC_E_2C_8GB_128GB")
+        assert plan is not None
+        return plan
+
     def user(self, name: str = "ada@contoso.com") -> User:
         """A user of the tenant, as the product knows them."""
         found = next(user for user in self.cloud.directory.users.values() if user["userPrincipalName"] == name)
@@ -61,10 +69,8 @@ class Lab:
 
     async def start(self, made: ProvisioningPolicy | None = None, user: str = "ada@contoso.com") -> Handle:
         """Start a Cloud PC's workflow."""
-        plan = load_service_plans().find("CPC_E_2C_8GB_128GB")
-        assert plan is not None
         request = CloudPcRequest(
-            id=f"pc-{uuid.uuid4()}", policy=made or policy(), service_plan=plan, user=self.user(user)
+            id=f"pc-{uuid.uuid4()}", policy=made or policy(), service_plan=self.service_plan, user=self.user(user)
         )
         handle = await self.client.start_workflow(
             CloudPcWorkflow.run, request, id=request.id, task_queue=self.task_queue
@@ -88,6 +94,12 @@ class Lab:
         return await self.until(
             handle, lambda pc: pc.attempt == attempt and pc.status in SETTLED and pc.pending_operation is None
         )
+
+    async def until_closed(self, handle: Handle) -> None:
+        """Wait until the workflow has ended, however it ended."""
+        async with asyncio.timeout(25):
+            while (await handle.describe()).close_time is None:
+                await asyncio.sleep(0.03)
 
     async def provisioned(self, made: ProvisioningPolicy | None = None, user: str = "ada@contoso.com") -> CloudPc:
         """Provision a Cloud PC and return how it ended."""

@@ -1,0 +1,52 @@
+"""Recorded histories replay, and no workflow's commands change unnoticed.
+
+After a change of workflow logic that is gated by `workflow.patched`, or that no history can hold,
+record anew: `python -m pytest -n 0 tests/workflows/test_replay.py --record -k cached`.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+
+from tests.workflows.conftest import Lab
+from tests.workflows.scenarios import SCENARIOS, fingerprint
+from worker import WORKFLOWS
+from workflows.temporal import PLUGIN
+
+HISTORIES = Path(__file__).parent / "histories"
+FINGERPRINTS = HISTORIES / "fingerprints.json"
+
+
+@pytest.mark.parametrize("file", sorted(HISTORIES.glob("*.history.json")), ids=lambda file: file.name.split(".")[0])
+async def test_recorded_history_replays(file: Path) -> None:
+    history = WorkflowHistory.from_json(file.name, file.read_text(encoding="utf-8"))
+    await Replayer(workflows=WORKFLOWS, plugins=[PLUGIN]).replay_workflow(history)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_commands_are_as_recorded(lab: Lab, name: str, request: pytest.FixtureRequest) -> None:
+    runs = await SCENARIOS[name](lab)
+    prints = {f"{name}-{number}": fingerprint(run) for number, run in enumerate(runs, start=1)}
+    if request.config.getoption("--record"):
+        HISTORIES.mkdir(exist_ok=True)
+        for number, run in enumerate(runs, start=1):
+            text = json.dumps(run.to_json_dict(), indent=1) + "\n"
+            (HISTORIES / f"{name}-{number}.history.json").write_text(text, encoding="utf-8")
+        known = json.loads(FINGERPRINTS.read_text()) if FINGERPRINTS.exists() else {}
+        FINGERPRINTS.write_text(json.dumps(dict(sorted((known | prints).items())), indent=1) + "\n")
+        return
+    recorded = json.loads(FINGERPRINTS.read_text(encoding="utf-8"))
+    for run, commands in prints.items():
+        assert commands == recorded[run], (
+            f"the commands of {run} have changed: a Cloud PC that is alive would not replay. Put the change behind "
+            "workflow.patched so that the recorded histories still replay, then record the new path (see above)."
+        )
+
+
+def test_every_recorded_run_has_history_and_fingerprint() -> None:
+    recorded = set(json.loads(FINGERPRINTS.read_text(encoding="utf-8")))
+    assert recorded == {file.name.removesuffix(".history.json") for file in HISTORIES.glob("*.history.json")}
+    assert {name.rpartition("-")[0] for name in recorded} == set(SCENARIOS)
