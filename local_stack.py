@@ -206,7 +206,9 @@ def main() -> int:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    # Set for Ctrl-C too: a shell starts background programs with it ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     try:
         with LocalStack(speed=arguments.speed, defects=arguments.defect) as stack:
             code = _provision(stack)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import difflib
 import json
+import sys
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,7 +68,8 @@ _MARKS = {
     StepState.NOT_APPLICABLE: ("–", "dim"),
 }
 
-_out = Console(highlight=False, soft_wrap=True)
+# What is piped into a file or another program is not cut to the width of a terminal.
+_out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 250)
 Handle = WorkflowHandle[CloudPcWorkflow, CloudPc]
 
 
@@ -233,6 +235,8 @@ async def _list(status_name: str | None, policy_id: str | None, as_json: bool) -
         _print_json(rows)
         return DONE
     table = Table("Computer name", "Status", "User", "Policy", "Service plan", "Troubled steps", "Id", box=None)
+    for column in table.columns:
+        column.overflow = "fold"
     for row in rows:
         table.add_row(
             row["computerName"],

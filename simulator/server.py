@@ -3,7 +3,8 @@
 import json
 import re
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,6 +23,32 @@ MUTATING_METHODS = frozenset({"PUT", "POST", "PATCH", "DELETE"})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """One request and its answer.
+
+    Attributes:
+        method: HTTP method.
+        path: Path without query, decoded, repeated slashes folded.
+        query: Query parameters as sent, decoded.
+        request_headers: Headers of the request; their names are compared ignoring case.
+        request_body: Body of the request, empty where none was sent.
+        status: HTTP status of the answer.
+        response_headers: Headers of the answer; their names are compared ignoring case.
+        response_body: Body of the answer, empty where there is none.
+
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    request_headers: Mapping[str, str]
+    request_body: bytes
+    status: int
+    response_headers: Mapping[str, str]
+    response_body: bytes
+
+
 class SimulatorServer:
     """Serves one `Cloud` over HTTPS on loopback; use it as an asynchronous context manager.
 
@@ -31,10 +58,15 @@ class SimulatorServer:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
 
+    Attributes:
+        cloud: The cloud it serves.
+        observer: Called with every exchange before its answer goes out, or None.
+
     """
 
     def __init__(self, cloud: Cloud, authority: trustme.CA, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.cloud = cloud
+        self.observer: Callable[[Exchange], None] | None = None
         self._tokens = TokenService(cloud)
         self._parts: list[tuple[re.Pattern[str], Handler]] = [
             (re.compile(r"/simulator(/|$)", re.IGNORECASE), Control(cloud).handle),
@@ -49,7 +81,7 @@ class SimulatorServer:
         self._ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         authority.issue_cert("localhost", host).configure_cert(self._ssl)
         app = web.Application(client_max_size=16 * 1024 * 1024)
-        app.router.add_route("*", "/{path:.*}", self._answer)
+        app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
 
     async def __aenter__(self) -> Self:
@@ -64,6 +96,24 @@ class SimulatorServer:
     ) -> None:
         await self.cloud.close()
         await self._runner.cleanup()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        response = await self._answer(request)
+        if self.observer is not None:
+            body = response.body if isinstance(response, web.Response) else None
+            self.observer(
+                Exchange(
+                    method=request.method,
+                    path=request[PATH],
+                    query=request.query,
+                    request_headers=request.headers,
+                    request_body=await request.read(),
+                    status=response.status,
+                    response_headers=response.headers,
+                    response_body=body if isinstance(body, bytes) else b"",
+                )
+            )
+        return response
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         # The Graph SDK sends "/v1.0//users" to the real service too, which folds the slashes.

@@ -29,13 +29,16 @@ _Input = TypeVar("_Input", bound=GraphModel)
 _Result = TypeVar("_Result", bound=StepResult)
 
 _MARKS = {
-    StepState.PENDING: "⚪ pending",
-    StepState.RUNNING: "🔵 running",
-    StepState.SUCCEEDED: "🟢 succeeded",
-    StepState.WARNING: "🟡 warning",
-    StepState.FAILED: "🔴 failed",
-    StepState.NOT_APPLICABLE: "➖ not applicable",
+    StepState.PENDING: "· pending",
+    StepState.RUNNING: "▶ running",
+    StepState.SUCCEEDED: "✔ succeeded",
+    StepState.WARNING: "**! warning**",
+    StepState.FAILED: "**✘ failed**",
+    StepState.NOT_APPLICABLE: "– not applicable",
 }
+
+
+_NOT_IN_CODE = str.maketrans({"|": "¦", "`": "'", "\n": " "})
 
 
 class StepFailedError(Exception):
@@ -197,7 +200,9 @@ def _details(pc: CloudPc) -> str:
     ]
     for status in pc.steps:
         duration = "" if status.duration_in_seconds is None else f"{status.duration_in_seconds:.1f} s"
-        detail = status.detail.replace("|", "\\|").replace("\n", " ")
+        # As code, or the guest's own words would be taken for Markdown.
+        words = status.detail.translate(_NOT_IN_CODE)
+        detail = f"`{words}`" if words else ""
         lines.append(
             f"| {status.display_name} | {_MARKS[status.state]} | {duration} | {status.attempts or ''} | {detail} |"
         )

@@ -160,4 +160,4 @@ async def test_the_web_ui_shows_a_checklist(lab: Lab) -> None:
     details = await handle.query("__temporal_workflow_metadata")
     text = details["currentDetails"] if isinstance(details, dict) else details.current_details
     assert f"## {pc.computer_name}: provisioned" in text
-    assert "| Create VM | 🟢 succeeded |" in text
+    assert "| Create VM | ✔ succeeded |" in text
