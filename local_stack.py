@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,7 @@ DEV_SERVER_ARGUMENTS: list[str] = [
 ]
 """How the dev server is run everywhere: here, in the tests, in the benchmarks."""
 
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _USER, _SERVICE_PLAN, _POLICY = "ada@contoso.com", "CPC_E_2C_8GB_128GB", "examples/policy.yaml"
 
 
@@ -120,7 +122,11 @@ class LocalStack:
         return subprocess.run(command, env=self.environment, check=False).returncode  # noqa: S603
 
     def stop(self) -> None:
-        """Take everything down, the worker first, and remove what was written."""
+        """Take everything down, the worker first, and remove what was written; no signal interrupts that."""
+        if threading.current_thread() is threading.main_thread():
+            handlers = [(number, signal.signal(number, signal.SIG_IGN)) for number in _ENDING_SIGNALS]
+        else:
+            handlers = []
         for name in reversed(list(self._processes)):
             process = self._processes.pop(name)
             process.terminate()
@@ -130,6 +136,8 @@ class LocalStack:
                 process.kill()
                 process.wait()
         shutil.rmtree(self._directory, ignore_errors=True)
+        for number, handler in handlers:
+            signal.signal(number, handler)
 
     def _start(self, name: str, command: list[str]) -> None:
         with (self._directory / f"{name}.log").open("w", encoding="utf-8") as log:
@@ -207,7 +215,7 @@ def main() -> int:
         raise KeyboardInterrupt
 
     # Set for Ctrl-C too: a shell starts background programs with it ignored.
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ENDING_SIGNALS:
         signal.signal(number, stop)
     try:
         with LocalStack(speed=arguments.speed, defects=arguments.defect) as stack:

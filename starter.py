@@ -22,9 +22,10 @@ from temporalio.client import (
     WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 from temporalio.service import RPCError, RPCStatusCode
 
 from models.base import GraphModel
@@ -53,6 +54,7 @@ Exit codes:
   2  wrong input: a file, an argument, an environment variable
   3  no such Cloud PC or user
   4  the Temporal server or the worker does not answer
+  130  interrupted by Ctrl-C; what was asked for goes on
 """
 
 _RUNNING = 'WorkflowType="CloudPcWorkflow" AND ExecutionStatus="Running"'
@@ -188,7 +190,7 @@ async def _provision(policy: ProvisioningPolicy, plan: ServicePlan, user: str, w
             id=f"provision-{policy.id}-{user.casefold()}",
             task_queue=temporal.TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            execution_timeout=timedelta(minutes=10),
+            execution_timeout=timedelta(minutes=2),
         )
     if not wait:
         if as_json:
@@ -228,7 +230,7 @@ async def _list(status_name: str | None, policy_id: str | None, as_json: bool) -
                     "userPrincipalName": await execution.memo_value("userPrincipalName", None),
                     "policyId": found.get(temporal.POLICY_ID),
                     "servicePlan": found.get(temporal.SERVICE_PLAN),
-                    "steps": list(found.get(temporal.WARNINGS) or []),
+                    "troubledSteps": list(found.get(temporal.WARNINGS) or []),
                 }
             )
     if as_json:
@@ -244,7 +246,7 @@ async def _list(status_name: str | None, policy_id: str | None, as_json: bool) -
             row["userPrincipalName"],
             row["policyId"],
             row["servicePlan"],
-            ", ".join(row["steps"]),
+            ", ".join(row["troubledSteps"]),
             row["id"],
         )
     _out.print(table)
@@ -266,6 +268,8 @@ async def _ask(name: str, wish: Reprovision | Deprovision, wait: bool, as_json: 
             )
     except WorkflowUpdateFailedError as error:
         raise StarterError(f"{name}: {error.cause}", FAILED) from error
+    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+        raise StarterError(f"{name}: no answer; is worker.py running?", NO_ANSWER) from error
     if not wait:
         if as_json:
             _print_json(_plain(accepted))
@@ -343,12 +347,15 @@ async def _answers() -> AsyncGenerator[None, None]:
         cause = error.cause.cause if isinstance(error.cause, ActivityError) else error.cause
         if isinstance(cause, ApplicationError):
             code = NOT_FOUND if cause.type == "UserNotFound" else FAILED
-            raise StarterError(f"{cause.type}: {cause.message}", code) from error
+            remedy = cause.details[0].get("remedy") if cause.details else None
+            raise StarterError(f"{cause.type}: {cause.message}; {remedy or 'see the Web UI'}", code) from error
+        if isinstance(cause, TimeoutError):
+            raise StarterError("no answer in 2 minutes; is worker.py running?", NO_ANSWER) from error
         raise StarterError(f"the Cloud PC's workflow ended: {cause}", FAILED) from error
     except WorkflowQueryFailedError as error:
         raise StarterError(f"the worker cannot answer: {error}", NO_ANSWER) from error
     except RPCError as error:
-        if error.status == RPCStatusCode.NOT_FOUND:
+        if error.status == RPCStatusCode.NOT_FOUND and "namespace" not in str(error).lower():
             raise StarterError("the Cloud PC is gone", NOT_FOUND) from error
         raise StarterError(
             f"no answer ({error.status.name}: {str(error).splitlines()[0]}); is worker.py running?", NO_ANSWER
@@ -417,8 +424,9 @@ def _print_cloud_pc(pc: CloudPc, as_json: bool, *, steps: bool = True) -> None:
         _out.print(_steps_table(pc))
     device = f"Entra {pc.entra_device_id or '–'}, Intune {pc.managed_device_id or '–'}"
     network = (pc.network_id or "–").split("/virtualNetworks/")[-1].replace("/subnets/", ", subnet ")
+    reason = f": {pc.reason}" if pc.reason else ""
     facts = {
-        "Cloud PC": f"{pc.computer_name} ({pc.id}), attempt {pc.attempt}",
+        "Cloud PC": f"{pc.computer_name} ({pc.id}), attempt {pc.attempt}{reason}",
         "Status": pc.status,
         "User": f"{pc.user.display_name} <{pc.user.user_principal_name}>",
         "Policy": f"{pc.policy_display_name} ({pc.policy_id})",
@@ -489,7 +497,7 @@ def main(arguments: list[str] | None = None) -> int:
             click.echo(f"error: {line}", err=True)
         if isinstance(error, StarterError):
             return error.exit_code
-        return WRONG_INPUT if isinstance(error, DocumentError) else NO_ANSWER
+        return WRONG_INPUT if isinstance(error, DocumentError | temporal.ProfileError) else NO_ANSWER
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.assignment.session_host import Assignment
+from activities.boundary import ActivityBoundary
 from activities.core_provisioning.allocate_capacity import AllocateCapacity
 from activities.core_provisioning.entra_join import EntraJoin
 from activities.core_provisioning.intune_enrollment import IntuneEnrollment
@@ -20,7 +21,6 @@ from activities.core_provisioning.network import Network
 from activities.core_provisioning.primary_user import PrimaryUserAssignment
 from activities.core_provisioning.virtual_machine import VirtualMachines
 from activities.deprovisioning import Deprovisioning
-from activities.errors import ActivityBoundary
 from activities.post_provisioning.steps import PostProvisioning
 from activities.users import Users
 from cloud.clients import CloudClients, SignInError, cloud_clients

@@ -35,8 +35,8 @@ class Devices:
         wanted = f"[AzureResourceId]:{virtual_machine_id}".casefold()
         return any(physical_id.casefold() == wanted for physical_id in device.physical_ids or [])
 
-    async def managed(self, device_id: str) -> ManagedDevice | None:
-        """Return the Intune managed device of an Entra device, the newest when there are several.
+    async def managed(self, device_id: str) -> list[ManagedDevice]:
+        """Return the Intune managed devices of an Entra device; a second enrolment leaves the first behind.
 
         Source: https://learn.microsoft.com/graph/api/intune-devices-manageddevice-list
         """
@@ -49,4 +49,4 @@ class Devices:
         while page is not None:
             found += [item for item in page.value or [] if item.azure_a_d_device_id == device_id]
             page = await builder.with_url(page.odata_next_link).get() if page.odata_next_link else None
-        return max(found, key=lambda item: item.enrolled_date_time or 0, default=None)
+        return found

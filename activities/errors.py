@@ -1,7 +1,7 @@
 """The one place where an Azure or Graph failure becomes transient or terminal.
 
-Every activity runs inside `ActivityBoundary`: what it lets out is an `ApplicationError` whose type is
-the ARM or Graph code, with a bounded message, the attempts, the correlation id and a remedy.
+`application_error` makes an `ApplicationError` whose type is the ARM or Graph code, with a bounded
+message, the attempts, the correlation id and a remedy; `activities.boundary` puts every activity in it.
 Sources: https://learn.microsoft.com/troubleshoot/azure/virtual-machines/windows/error-messages,
 https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors,
 https://learn.microsoft.com/graph/errors
@@ -12,11 +12,13 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 
 import httpx
 from azure.core.exceptions import (
     ClientAuthenticationError,
+    DecodeError,
     HttpResponseError,
     ODataV4Format,
     ServiceRequestError,
@@ -24,11 +26,9 @@ from azure.core.exceptions import (
 )
 from kiota_abstractions.api_error import APIError
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
-from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from activities.signatures import FailureDetails, StepResult
+from activities.signatures import FailureDetails
 
 MAX_MESSAGE = 1000
 """Longest message that an error carries into a history, characters."""
@@ -46,7 +46,7 @@ _TRANSIENT_CODES = frozenset(
         "CanceledAndSupersededDueToAnotherOperation",
         "Conflict",
         "Directory_ConcurrencyViolation",
-        "InUseSubnetCannotBeDeleted",
+        "GatewayTimeout",
         "InternalOperationError",
         "InternalServerError",
         "NetworkingInternalOperationError",
@@ -63,6 +63,7 @@ _TRANSIENT_CODES = frozenset(
         "VMAgentStatusCommunicationError",
         "VMArtifactRepositoryInternalError",
         "VMExtensionManagementInternalError",
+        "VMExtensionProvisioningError",
         "VMExtensionProvisioningTimeout",
         "VMStartTimedOut",
     }
@@ -88,16 +89,18 @@ _REMEDIES: dict[str, str] = {
 _DEFAULT_REMEDY = "correct what the message names, then reprovision"
 
 
-def not_yet(message: str, poll_interval: float) -> ApplicationError:
+def not_yet(message: str, poll_interval: float, remedy: str | None = None) -> ApplicationError:
     """Return the error by which an activity asks to be run again, as a look at something slow.
 
     Args:
         message: What has not happened yet.
         poll_interval: Seconds until the next look.
+        remedy: What the admin can do when it never happens.
 
     """
     return ApplicationError(
         message,
+        FailureDetails(remedy=remedy) if remedy else FailureDetails(),
         type="NotYet",
         category=ApplicationErrorCategory.BENIGN,
         next_retry_delay=timedelta(seconds=poll_interval),
@@ -115,62 +118,68 @@ def bounded(message: str) -> str:
     return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 1] + "…"
 
 
-class ActivityBoundary(Interceptor):
-    """Wraps every activity: turns what it raises into an `ApplicationError`, and counts its attempts."""
+def application_error(error: Exception, attempt: int) -> ApplicationError | None:
+    """Return what an activity fails with in place of a failure of Azure, Graph or the network.
 
-    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        """Wrap one activity execution."""
-        return _Boundary(next)
+    Args:
+        error: What the activity raised.
+        attempt: Number of the attempt, from 1; told in the error.
 
+    Returns:
+        The error, or None for a failure that is none of theirs: a defect of ours.
 
-class _Boundary(ActivityInboundInterceptor):
-    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        attempt = activity.info().attempt
-        try:
-            result = await super().execute_activity(input)
-        except ApplicationError as error:
-            raise _with_attempts(error, attempt) from error.__cause__
-        except HttpResponseError as error:
-            raise _with_attempts(_from_arm(error), attempt) from None
-        except APIError as error:
-            raise _with_attempts(_from_graph(error), attempt) from None
-        except (ServiceRequestError, ServiceResponseError, httpx.TransportError, TimeoutError) as error:
-            lost = ApplicationError(bounded(str(error)) or "no answer", type=type(error).__name__)
-            raise _with_attempts(lost, attempt) from None
-        return result.model_copy(update={"attempts": attempt}) if isinstance(result, StepResult) else result
-
-
-def _with_attempts(error: ApplicationError, attempt: int) -> ApplicationError:
-    told = error.details[0] if error.details else FailureDetails()
+    """
+    match error:
+        case ApplicationError():
+            judged = error
+        case DecodeError() | ServiceRequestError() | ServiceResponseError() | httpx.TransportError() | TimeoutError():
+            judged = ApplicationError(bounded(str(error)) or "no answer", type=type(error).__name__)
+        case HttpResponseError():
+            judged = _from_arm(error, attempt)
+        case APIError():
+            judged = _from_graph(error, attempt)
+        case _:
+            return None
+    told = judged.details[0] if judged.details else FailureDetails()
     return ApplicationError(
-        error.message,
+        judged.message,
         told.model_copy(update={"attempts": attempt}),
-        type=error.type,
-        non_retryable=error.non_retryable,
-        next_retry_delay=error.next_retry_delay,
-        category=error.category,
+        type=judged.type,
+        non_retryable=judged.non_retryable,
+        next_retry_delay=judged.next_retry_delay,
+        category=judged.category,
     )
 
 
-def _from_arm(error: HttpResponseError) -> ApplicationError:
+def _from_arm(error: HttpResponseError, attempt: int) -> ApplicationError:
     response: Any = error.response
     headers: Mapping[str, str] = response.headers if response is not None else {}
     correlation_id = headers.get("x-ms-correlation-request-id")
-    if isinstance(error, ClientAuthenticationError) and error.error is None:
+    cause = _innermost(error.error)
+    if isinstance(error, ClientAuthenticationError) and cause is None:
         # The text holds the whole answer of the token endpoint.
         match = re.search(r"AADSTS\d+", str(error))
+        code = match[0] if match else "AuthenticationFailed"
         return _error(
-            code=match[0] if match else "AuthenticationFailed",
-            message=f"the worker's identity cannot sign in ({match[0] if match else 'see the worker log'})",
-            transient=False,
+            code=code,
+            message=f"the worker's identity cannot sign in ({code})",
+            transient=error.status_code in _TRANSIENT_STATUSES,
             remedy="correct AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, start the worker again",
+            delay=retry_after(headers),
         )
-    cause = _innermost(error.error)
     code = (cause.code if cause else None) or (f"Http{error.status_code}" if error.status_code else "Unknown")
     message = (cause.message if cause else None) or error.message
-    transient = _is_transient(code, message, error.status_code)
-    remedy = _QUOTA if code == "OperationNotAllowed" and "quota" in message.lower() else None
-    return _error(code, message, transient, remedy, correlation_id, retry_after(headers))
+    # An answer that was cut off has no code, and no status of an error.
+    transient = _is_transient(code, message, error.status_code, attempt) or code in ("Unknown", "Http200")
+    return _error(code, message, transient, _remedy(code, message), correlation_id, retry_after(headers))
+
+
+def _remedy(code: str, message: str) -> str | None:
+    if code == "OperationNotAllowed" and "quota" in message.lower():
+        return _QUOTA
+    if code == "OperationNotAllowed" and "smaller than the size" in message:
+        return "choose a plan with a larger disk, or an image of the offer windows-ent-cpc, then reprovision"
+    return None
 
 
 def _innermost(error: ODataV4Format | None) -> ODataV4Format | None:
@@ -180,7 +189,7 @@ def _innermost(error: ODataV4Format | None) -> ODataV4Format | None:
     return error
 
 
-def _from_graph(error: APIError) -> ApplicationError:
+def _from_graph(error: APIError, attempt: int) -> ApplicationError:
     status = error.response_status_code
     headers: Mapping[str, str] = error.response_headers or {}
     main = error.error if isinstance(error, ODataError) else None
@@ -188,7 +197,8 @@ def _from_graph(error: APIError) -> ApplicationError:
     message = _unwrapped((main.message if main else None) or str(error))
     inner = main.inner_error if main else None
     correlation_id = inner.request_id if inner else None
-    return _error(code, message, _is_transient(code, message, status), None, correlation_id, retry_after(headers))
+    transient = _is_transient(code, message, status, attempt)
+    return _error(code, message, transient, None, correlation_id, retry_after(headers))
 
 
 def _unwrapped(message: str) -> str:
@@ -204,11 +214,14 @@ def _unwrapped(message: str) -> str:
             return message
 
 
-def _is_transient(code: str, message: str, status: int | None) -> bool:
+def _is_transient(code: str, message: str, status: int | None, attempt: int) -> bool:
     if code == "OperationNotAllowed":
         # Quota, a busy machine and throttling share this code.
-        return status == 429 or "in progress" in message or "too many requests" in message
-    return code in _TRANSIENT_CODES or (status in _TRANSIENT_STATUSES and status != 200)
+        return status == HTTPStatus.TOO_MANY_REQUESTS or "in progress" in message or "too many requests" in message
+    if status == HTTPStatus.UNAUTHORIZED:
+        # The token may have been revoked; the next attempt gets a new one.
+        return attempt == 1
+    return code in _TRANSIENT_CODES or status in _TRANSIENT_STATUSES
 
 
 def _error(

@@ -4,17 +4,21 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.core.polling import AsyncLROPoller
+from azure.core.polling.base_polling import OperationFailed
 from temporalio import activity
 
-from activities.errors import not_yet
+from activities.errors import not_yet, terminal
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
+_held: ContextVar[list[str] | None] = ContextVar("heartbeat_details", default=None)
 
 
 class Operations(Protocol):
@@ -43,6 +47,7 @@ async def ensure(
     *,
     poll_interval: float,
     replace_failed: bool = False,
+    owner: str | None = None,
 ) -> Any:
     """Return the resource; make it when it does not exist.
 
@@ -53,6 +58,7 @@ async def ensure(
         poll_interval: Seconds until a resource is looked at again that an attempt which died is making.
         replace_failed: Delete a resource whose making failed, and let the next attempt make it anew;
             otherwise it is put again.
+        owner: Id of the Cloud PC that the resource belongs to, by its tag; None for what is shared.
 
     Raises:
         HttpResponseError: A request or the operation failed.
@@ -67,14 +73,15 @@ async def ensure(
             existing = await operations.get(*ids)
         except ResourceNotFoundError:
             return await operations.begin_create_or_update(*ids, body())
+        if owner is not None and not is_owned(existing, owner):
+            raise terminal("NameTaken", f"{ids[-1]} belongs to somebody else", "reprovision: the next name is another")
         match existing.properties.provisioning_state:
             case "Succeeded":
                 return None
             case "Failed" | "Canceled":
                 if not replace_failed:
                     return await operations.begin_create_or_update(*ids, body())
-                async with heartbeating():
-                    await (await operations.begin_delete(*ids)).result()
+                await (await operations.begin_delete(*ids)).result()
                 raise not_yet(f"{ids[-1]} had failed and was deleted", poll_interval)
             case state:
                 raise not_yet(f"{ids[-1]} is {state}", poll_interval)
@@ -82,28 +89,47 @@ async def ensure(
     async def resume(token: str) -> AsyncLROPoller[Any]:
         return await operations.begin_create_or_update(*ids, {}, continuation_token=token)
 
-    return await complete("/".join(ids), resume=resume, begin=begin) or existing
+    return await complete("/".join(ids), resume=resume, begin=begin, poll_interval=poll_interval) or existing
 
 
-async def remove(operations: Operations, ids: tuple[str, ...]) -> None:
-    """Delete the resource; one that does not exist is deleted already.
+async def remove(operations: Operations, ids: tuple[str, ...], *, poll_interval: float, owner: str | None) -> None:
+    """Delete the resource; one that does not exist, or is somebody else's, is left as it is.
+
+    Args:
+        operations: The resource type's operations.
+        ids: Resource group and names.
+        poll_interval: Seconds until the next look when the operation is not known any more.
+        owner: Id of the Cloud PC that the resource must belong to, by its tag; None when its parent has been looked at.
 
     Raises:
         HttpResponseError: A request or the operation failed.
 
     """
 
-    async def begin() -> AsyncLROPoller[None]:
+    async def begin() -> AsyncLROPoller[None] | None:
+        if owner is not None:
+            try:
+                existing = await operations.get(*ids)
+            except ResourceNotFoundError:
+                return None
+            if not is_owned(existing, owner):
+                return None
         return await operations.begin_delete(*ids)
 
     async def resume(token: str) -> AsyncLROPoller[None]:
         return await operations.begin_delete(*ids, continuation_token=token)
 
     try:
-        await complete("/".join(ids), resume=resume, begin=begin)
+        await complete("/".join(ids), resume=resume, begin=begin, poll_interval=poll_interval)
     except ResourceNotFoundError:
         # The resource group or the parent is gone, and the resource with it.
         return
+
+
+def is_owned(resource: Any, cloud_pc_id: str) -> bool:
+    """Tell whether a resource was made for this Cloud PC: by its tag, whatever its name."""
+    tags: dict[str, str] = resource.tags or {}
+    return tags.get("cloudPcId") == cloud_pc_id
 
 
 async def complete(
@@ -111,6 +137,7 @@ async def complete(
     *,
     resume: Callable[[str], Awaitable[AsyncLROPoller[_T]]],
     begin: Callable[[], Awaitable[AsyncLROPoller[_T] | None]],
+    poll_interval: float,
 ) -> _T | None:
     """Bring one long-running operation to its end, whatever crashed before.
 
@@ -121,6 +148,7 @@ async def complete(
         resource: What is worked on; tells this activity's operations apart in its heartbeat.
         resume: Makes a poller from a continuation token; sends no request.
         begin: GETs what exists and begins the operation, or returns None when nothing is to be done.
+        poll_interval: Seconds until the next look when the operation is not known any more.
 
     Returns:
         The operation's result, or None when there was nothing to do.
@@ -129,15 +157,8 @@ async def complete(
         HttpResponseError: The operation or a request failed.
 
     """
-    poller = await _resumed(resource, resume)
-    if poller is not None:
-        try:
-            return await _result(resource, poller)
-        except ResourceNotFoundError:
-            # The record of an operation expires, and some are not there at once: look at what exists.
-            _log.info("operation on %s is not known any more", resource)
-    poller = await begin()
-    return None if poller is None else await _result(resource, poller)
+    poller = await _resumed(resource, resume) or await begin()
+    return None if poller is None else await _result(resource, poller, poll_interval)
 
 
 async def _resumed(resource: str, resume: Callable[[str], Awaitable[AsyncLROPoller[_T]]]) -> AsyncLROPoller[_T] | None:
@@ -152,30 +173,47 @@ async def _resumed(resource: str, resume: Callable[[str], Awaitable[AsyncLROPoll
         return None
 
 
-async def _result(resource: str, poller: AsyncLROPoller[_T]) -> _T:
+async def _result(resource: str, poller: AsyncLROPoller[_T], poll_interval: float) -> _T:
+    _hold(resource, poller.continuation_token())
     try:
-        async with heartbeating(resource, poller.continuation_token()):
-            return await poller.result()
-    finally:
-        if poller.status().lower() in ("succeeded", "failed", "canceled"):
-            # Else the next attempt would resume the operation that has ended, and not look at what exists.
-            activity.heartbeat()
+        result = await poller.result()
+    except HttpResponseError as error:
+        if error.status_code == HTTPStatus.NOT_FOUND:
+            # The record of an operation expires, and some are not there at once: look at what exists.
+            _hold()
+            raise not_yet(f"the operation on {resource} is not known", poll_interval) from error
+        if isinstance(error.inner_exception, OperationFailed):
+            _hold()
+        raise
+    # Else a later attempt would resume an operation that has ended, and not look at what exists.
+    _hold()
+    return result
+
+
+def _hold(*details: str) -> None:
+    """Heartbeat these details, now and until others are held."""
+    held = _held.get()
+    if held is not None:
+        held[:] = details
+    activity.heartbeat(*details)
 
 
 @asynccontextmanager
-async def heartbeating(*details: str) -> AsyncGenerator[None, None]:
-    """Heartbeat the same details at once and then regularly, as long as the body runs."""
-    interval = (activity.info().heartbeat_timeout or timedelta(seconds=30)) / 3
+async def heartbeats() -> AsyncGenerator[None, None]:
+    """Heartbeat regularly, as long as the body runs, with the token of the operation under way."""
+    held = list(activity.info().heartbeat_details)
+    interval = (activity.info().heartbeat_timeout or timedelta(seconds=30)).total_seconds() / 3
+    token = _held.set(held)
 
     async def beat() -> None:
         while True:
-            await asyncio.sleep(interval.total_seconds())
-            activity.heartbeat(*details)
+            await asyncio.sleep(interval)
+            activity.heartbeat(*held)
 
-    activity.heartbeat(*details)
     beating = asyncio.create_task(beat())
     try:
         yield
     finally:
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)
+        _held.reset(token)

@@ -112,8 +112,6 @@ class JoinEntraIdInput(GraphModel):
 class EntraDevice(StepResult):
     """The device object that names our machine."""
 
-    id: str
-    """Directory object id."""
     device_id: str
 
 
@@ -161,7 +159,6 @@ class RegisterSessionHostInput(GraphModel):
     """The machine that is to become a session host of its policy's host pool."""
 
     cloud_pc: CloudPcReference
-    virtual_machine_id: str
     policy_display_name: str
     enable_single_sign_on: bool
 

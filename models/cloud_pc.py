@@ -57,10 +57,10 @@ class Step(StrEnum):
     ASSIGN_USER = "assign_user"
     REMOVE_RUN_COMMANDS = "remove_run_commands"
 
+    DELETE_VIRTUAL_MACHINE = "delete_virtual_machine"
     REMOVE_SESSION_HOST = "remove_session_host"
     REMOVE_ROLE_ASSIGNMENTS = "remove_role_assignments"
     DELETE_MANAGED_DEVICE = "delete_managed_device"
-    DELETE_VIRTUAL_MACHINE = "delete_virtual_machine"
     DELETE_ENTRA_DEVICE = "delete_entra_device"
 
     @property
@@ -94,10 +94,10 @@ STAGES: dict[Stage, dict[Step, str]] = {
         Step.REMOVE_RUN_COMMANDS: "Remove the run commands",
     },
     Stage.DEPROVISIONING: {
+        Step.DELETE_VIRTUAL_MACHINE: "Delete the VM, its NIC and disk",
         Step.REMOVE_SESSION_HOST: "Remove the session host",
         Step.REMOVE_ROLE_ASSIGNMENTS: "Remove the role assignments",
         Step.DELETE_MANAGED_DEVICE: "Delete the Intune managed device",
-        Step.DELETE_VIRTUAL_MACHINE: "Delete the VM, its NIC and disk",
         Step.DELETE_ENTRA_DEVICE: "Delete the Entra device",
     },
 }
@@ -170,6 +170,8 @@ class CloudPcRequest(GraphModel):
     service_plan: ServicePlan
     user: User
     attempt: Annotated[int, Field(ge=1)] = 1
+    reason: str = ""
+    """Why this attempt was asked for."""
 
 
 class Reprovision(GraphModel):
@@ -180,6 +182,10 @@ class Reprovision(GraphModel):
     """Account type of the user from now on; None keeps the policy's."""
     policy: ProvisioningPolicy | None = None
     """The policy as it is now; None keeps the one that the Cloud PC was made from."""
+
+    def merged_with(self, later: "Reprovision") -> "Reprovision":
+        """Return the one wish that this and a later one are together; what the later one says, counts."""
+        return self.model_copy(update={name: value for name, value in later if value})
 
 
 class Deprovision(GraphModel):
@@ -211,6 +217,8 @@ class CloudPc(GraphModel):
     id: str
     status: CloudPcStatus
     attempt: int
+    reason: str
+    """Why this attempt was asked for."""
     policy_id: str
     policy_display_name: str
     service_plan: str

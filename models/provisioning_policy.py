@@ -42,8 +42,8 @@ class DomainJoinConfiguration(GraphModel):
 class WindowsSetting(GraphModel):
     """Settings of Windows itself."""
 
-    locale: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?-[A-Z]{2}$", examples=["en-US"])] = "en-US"
-    """Language tag of Windows, BCP 47."""
+    locale: Literal["en-US"] = "en-US"
+    """Language tag of Windows, BCP 47; the gallery images speak this one."""
 
 
 class GalleryImage(GraphModel):

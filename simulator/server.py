@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import trustme
 from aiohttp import web
@@ -79,7 +79,7 @@ class SimulatorServer:
         ]
         self._host, self._port = host, port
         self._ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("localhost", host).configure_cert(self._ssl)
+        authority.issue_cert("localhost", host).configure_cert(self._ssl)  # pyright: ignore[reportUnknownMemberType]
         app = web.Application(client_max_size=16 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
@@ -145,8 +145,11 @@ def _error_code(response: web.StreamResponse) -> str | None:
     if response.status < 400 or not isinstance(response, web.Response) or not response.text:
         return None
     try:
-        body: Any = json.loads(response.text)
+        body = json.loads(response.text)
     except ValueError:
         return None
-    error: Any = body.get("error", body) if isinstance(body, dict) else None
-    return error.get("code") if isinstance(error, dict) else str(error)
+    match body:
+        case {"error": {"code": str(code)}} | {"code": str(code)}:
+            return code
+        case _:
+            return None

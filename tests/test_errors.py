@@ -9,13 +9,13 @@ from azure.core.exceptions import ServiceRequestError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.boundary import ActivityBoundary
 from activities.errors import MAX_MESSAGE, bounded, retry_after
 from activities.signatures import FailureDetails, FindUserInput
 from activities.users import Users
 from cloud.clients import CloudClients
 from simulator.faults import Fault
 from simulator.server import SimulatorServer
-from activities import errors
 
 
 async def failure_of(call: Any) -> ApplicationError:
@@ -25,7 +25,7 @@ async def failure_of(call: Any) -> ApplicationError:
         async def execute_activity(self, _input: object) -> Any:
             return await call()
 
-    boundary = errors.ActivityBoundary().intercept_activity(Inner())  # type: ignore[arg-type]
+    boundary = ActivityBoundary().intercept_activity(Inner())  # type: ignore[arg-type]
     with pytest.raises(ApplicationError) as failed:
         await ActivityEnvironment().run(boundary.execute_activity, None)
     return failed.value

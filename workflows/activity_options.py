@@ -12,14 +12,13 @@ from temporalio.common import RetryPolicy
 from models.cloud_pc import Step
 
 
-def _options(attempt: float, in_all: float, *, beats: bool = False, max_attempts: int = 0) -> workflow.ActivityConfig:
+def _options(attempt: float, in_all: float, *, beats: bool = False) -> workflow.ActivityConfig:
     """Return the options of an activity; times in minutes.
 
     Args:
         attempt: Longest time of one attempt.
         in_all: Longest time of all attempts together.
         beats: It awaits long-running operations and heartbeats: a dead worker is noticed after 30 s.
-        max_attempts: 0 is without limit; what is waited for is polled by retrying.
 
     """
     config = workflow.ActivityConfig(
@@ -29,7 +28,7 @@ def _options(attempt: float, in_all: float, *, beats: bool = False, max_attempts
             initial_interval=timedelta(seconds=2),
             backoff_coefficient=2.0,
             maximum_interval=timedelta(minutes=1),
-            maximum_attempts=max_attempts,
+            # Without a limit of attempts: what is waited for is polled by retrying.
         ),
         # With the default, taking away begins while the making still runs.
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -39,9 +38,9 @@ def _options(attempt: float, in_all: float, *, beats: bool = False, max_attempts
     return config
 
 
-_GUEST_SCRIPT = _options(15, 30, beats=True, max_attempts=3)
+_GUEST_SCRIPT = _options(15, 45, beats=True)
 
-FIND_USER: workflow.ActivityConfig = _options(1, 10)
+FIND_USER: workflow.ActivityConfig = _options(0.5, 1.5)
 """Looking a user up, before there is a Cloud PC."""
 
 ACTIVITY_OPTIONS: dict[Step, workflow.ActivityConfig] = {
@@ -52,12 +51,12 @@ ACTIVITY_OPTIONS: dict[Step, workflow.ActivityConfig] = {
     # 1.5 to 5 minutes; Azure itself gives up on an OS that does not start after 20 to 40.
     Step.CREATE_VIRTUAL_MACHINE: _options(60, 120, beats=True),
     # 1 to 4 minutes for the extension, and a guest retries a refused join about every 15.
-    Step.JOIN_ENTRA_ID: _options(60, 120, beats=True),
+    Step.JOIN_ENTRA_ID: _options(45, 90, beats=True),
     # 2 to 15 minutes, with a tail beyond 30.
     Step.ENROLL_IN_INTUNE: _options(2, 120),
     # Up to 10 minutes until Intune and Entra ID agree.
     Step.ASSIGN_PRIMARY_USER: _options(2, 45),
-    # A script runs for seconds; the first one installs the handler. Three attempts, then a warning.
+    # A script runs for seconds; the first one installs the handler.
     Step.HIDE_START_MENU_POWER_ICONS: _GUEST_SCRIPT,
     Step.DISABLE_WINDOWS_RESET: _GUEST_SCRIPT,
     Step.ASSIGN_USER_AS_ADMINISTRATOR: _GUEST_SCRIPT,

@@ -1,9 +1,11 @@
 """The life of one Cloud PC: one workflow execution, each provisioning attempt a run of its own."""
 
 import asyncio
+from typing import TypeVar
 
 from pydantic import ValidationError
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
@@ -24,6 +26,8 @@ from workflows.post_provisioning import configure
 from workflows.record import CloudPcRecord, StepFailedError
 
 _REFUSED_SIGNALS_KEPT = 5
+_NOTHING = RawValue(Payload())
+_Wish = TypeVar("_Wish", Reprovision, Deprovision)
 
 
 @workflow.defn
@@ -39,12 +43,15 @@ class CloudPcWorkflow:
         self._request = request
         self._record = CloudPcRecord(request)
         self._reprovision: Reprovision | None = None
-        self._deprovision: Deprovision | None = None
+        self._deprovision = False
+        self._cancelled = False
         self._busy = True
 
     @workflow.run
     async def run(self, request: CloudPcRequest) -> CloudPc:
         """Live until the Cloud PC is deprovisioned, and return what was known of it then.
+
+        A cancellation takes the Cloud PC away like `deprovision`, and then ends the workflow as cancelled.
 
         Args:
             request: The wish for a Cloud PC, as `__init__` got it.
@@ -52,23 +59,30 @@ class CloudPcWorkflow:
         """
         await self._provision()
         while True:
-            await workflow.wait_condition(lambda: self._wished)
-            self._record.set_status(
-                CloudPcStatus.DEPROVISIONING if self._deprovision else CloudPcStatus.PROVISIONING,
-                pending_operation=None,
-            )
+            await self._until_wished()
             self._busy = True
-            failures = await take_away(self._record)
+            reprovision, self._reprovision = self._reprovision, None
+            ends = self._deprovision or self._cancelled
+            self._record.set_status(
+                CloudPcStatus.DEPROVISIONING if ends else CloudPcStatus.PROVISIONING, pending_operation=None
+            )
+            failures = await self._take_away()
             # What comes in while handlers drain is looked at before the end, not lost.
             await workflow.wait_condition(workflow.all_handlers_finished)
             if failures:
-                self._reprovision = self._deprovision = None
-                self._fail(failures[0], leftovers=failures)
-            elif self._deprovision is not None:
-                self._record.set_status(CloudPcStatus.NOT_PROVISIONED)
+                # The wish is spent; one that came in meanwhile is not.
+                self._cancelled = False
+                self._deprovision = self._deprovision and not ends
+                self._record.has_failed(failures[0], failures)
+                self._busy = False
+            elif self._deprovision or self._cancelled:
+                self._record.set_status(CloudPcStatus.NOT_PROVISIONED, pending_operation=None)
+                if self._cancelled:
+                    raise asyncio.CancelledError
                 return self._record.cloud_pc
-            elif self._reprovision is not None:
-                workflow.continue_as_new(self._next_request(self._reprovision))
+            else:
+                wish = reprovision or Reprovision()
+                workflow.continue_as_new(self._next_request(wish.merged_with(self._reprovision or wish)))
 
     async def _provision(self) -> None:
         record, request = self._record, self._request
@@ -78,92 +92,114 @@ class CloudPcWorkflow:
             await configure(record, request)
             await assign(record, request, record.cloud_pc.virtual_machine_id or "")
         except StepFailedError as failure:
-            self._fail(failure, leftovers=await asyncio.shield(take_away(record)))
+            record.has_failed(failure, await self._take_away())
         except asyncio.CancelledError:
-            await asyncio.shield(take_away(record))
-            record.set_status(CloudPcStatus.NOT_PROVISIONED)
-            raise
+            self._cancelled = True
         else:
             warned = bool(record.cloud_pc.warnings)
             record.set_status(CloudPcStatus.PROVISIONED_WITH_WARNINGS if warned else CloudPcStatus.PROVISIONED)
+            # One that came as the last step completed has reached nobody.
+            self._cancelled = workflow.cancellation_reason() is not None
         self._busy = False
 
-    def _fail(self, failure: StepFailedError, leftovers: list[StepFailedError]) -> None:
-        self._busy = False
-        detail = failure.detail.model_copy(update={"leftovers": tuple(left.detail.step for left in leftovers)})
-        self._record.set_status(CloudPcStatus.FAILED, status_detail=detail)
+    async def _until_wished(self) -> None:
+        try:
+            await workflow.wait_condition(lambda: self._wished)
+        except asyncio.CancelledError:
+            self._cancelled = True
+
+    async def _take_away(self) -> list[StepFailedError]:
+        """Take away what exists, to the end: a cancellation meanwhile is remembered."""
+        work = asyncio.ensure_future(take_away(self._record))
+        while not work.done():
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                self._cancelled = True
+        return work.result()
 
     def _next_request(self, wish: Reprovision) -> CloudPcRequest:
         policy = wish.policy or self._request.policy
         if wish.user_account_type is not None:
             policy = policy.with_user_account_type(wish.user_account_type)
-        return self._request.model_copy(update={"policy": policy, "attempt": self._request.attempt + 1})
+        changes = {"policy": policy, "attempt": self._request.attempt + 1, "reason": wish.reason}
+        return self._request.model_copy(update=changes)
 
     @property
     def _wished(self) -> bool:
-        return self._reprovision is not None or self._deprovision is not None
-
-    def _accept(self, wish: Reprovision | Deprovision) -> Accepted:
-        match wish:
-            case Reprovision():
-                self._reprovision, operation = wish, "reprovision"
-            case Deprovision():
-                self._deprovision, operation = wish, "deprovision"
-        if self._busy:
-            self._record.update(pending_operation="deprovision" if self._deprovision else "reprovision")
-        when = "afterCurrentAttempt" if self._busy else "now"
-        return Accepted(cloud_pc_id=self._request.id, operation=operation, when=when)
+        return self._reprovision is not None or self._deprovision or self._cancelled
 
     @workflow.query(description="All that is known of the Cloud PC, with every step's state, start and duration")
     def cloud_pc(self) -> CloudPc:
         """Return all that is known of the Cloud PC."""
         return self._record.cloud_pc
 
-    @workflow.update(name="reprovision", description="Take the Cloud PC away and make it anew")
-    def reprovision(self, wish: Reprovision) -> Accepted:
+    # Payloads are taken raw: a signal that cannot be decoded would be dropped without a trace, an update
+    # refused without the name of the field, and one with a misspelt field would be carried out without it.
+    @workflow.update(description='Make the Cloud PC anew; input {"reason": "…"}')
+    def reprovision(self, payload: RawValue = _NOTHING) -> Accepted:
         """Accept the wish to have the Cloud PC made anew."""
-        return self._accept(wish)
+        return self._accept(self._reprovision_wish(payload))
 
     @reprovision.validator
-    def _validate_reprovision(self, wish: Reprovision) -> None:
-        self._check(wish)
+    def _validate_reprovision(self, payload: RawValue = _NOTHING) -> None:
+        self._reprovision_wish(payload)
 
-    def _check(self, wish: Reprovision) -> None:
-        if self._deprovision is not None:
+    @workflow.update(description='Take the Cloud PC away for good; input {"reason": "…"}')
+    def deprovision(self, payload: RawValue = _NOTHING) -> Accepted:
+        """Accept the wish to end the Cloud PC's life."""
+        return self._accept(_decoded(payload, Deprovision))
+
+    @deprovision.validator
+    def _validate_deprovision(self, payload: RawValue = _NOTHING) -> None:
+        _decoded(payload, Deprovision)
+
+    @workflow.signal(name="reprovision", description='Make the Cloud PC anew; input {"reason": "…"}')
+    def reprovision_signal(self, payload: RawValue = _NOTHING) -> None:
+        """Accept the wish to have the Cloud PC made anew, or note why the signal was refused."""
+        try:
+            self._accept(self._reprovision_wish(payload))
+        except ApplicationError as error:
+            self._refuse("reprovision", error)
+
+    @workflow.signal(name="deprovision", description='Take the Cloud PC away for good; input {"reason": "…"}')
+    def deprovision_signal(self, payload: RawValue = _NOTHING) -> None:
+        """Accept the wish to end the Cloud PC's life, or note why the signal was refused."""
+        try:
+            self._accept(_decoded(payload, Deprovision))
+        except ApplicationError as error:
+            self._refuse("deprovision", error)
+
+    def _reprovision_wish(self, payload: RawValue) -> Reprovision:
+        wish = _decoded(payload, Reprovision)
+        if self._deprovision or self._cancelled:
             raise ApplicationError("the Cloud PC is being deprovisioned; provision it again when it is gone")
         if wish.policy is not None and wish.policy.id != self._request.policy.id:
             raise ApplicationError(
                 f"policy.id: {wish.policy.id} is another policy; this Cloud PC was made from {self._request.policy.id}"
             )
+        return wish
 
-    @workflow.update(name="deprovision", description="Take the Cloud PC away for good")
-    def deprovision(self, wish: Deprovision) -> Accepted:
-        """Accept the wish to end the Cloud PC's life."""
-        return self._accept(wish)
+    def _accept(self, wish: Reprovision | Deprovision) -> Accepted:
+        match wish:
+            case Reprovision():
+                self._reprovision = self._reprovision.merged_with(wish) if self._reprovision else wish
+            case Deprovision():
+                self._deprovision = True
+        operation = "deprovision" if self._deprovision else "reprovision"
+        if self._busy:
+            self._record.update(pending_operation=operation)
+        when = "afterCurrentAttempt" if self._busy else "now"
+        return Accepted(cloud_pc_id=self._request.id, operation=operation, when=when)
 
-    # Signals are taken raw: one that cannot be decoded would be dropped without a trace.
-    @workflow.signal(name="reprovision", description='Make the Cloud PC anew; input {"reason": "…"}')
-    def reprovision_signal(self, payload: RawValue) -> None:
-        """Accept the wish to have the Cloud PC made anew, or note why the signal was refused."""
-        self._accept_signal("reprovision", payload, Reprovision)
+    def _refuse(self, signal: str, error: ApplicationError) -> None:
+        refused = RefusedSignal(signal=signal, date_time=workflow.now(), error=error.message)
+        self._record.update(refused_signals=(*self._record.cloud_pc.refused_signals, refused)[-_REFUSED_SIGNALS_KEPT:])
 
-    @workflow.signal(name="deprovision", description='Take the Cloud PC away for good; input {"reason": "…"}')
-    def deprovision_signal(self, payload: RawValue) -> None:
-        """Accept the wish to end the Cloud PC's life, or note why the signal was refused."""
-        self._accept_signal("deprovision", payload, Deprovision)
 
-    def _accept_signal(self, name: str, payload: RawValue, model: type[Reprovision] | type[Deprovision]) -> None:
-        try:
-            wish = model.model_validate_json(payload.payload.data or b"{}", extra="forbid")
-            if isinstance(wish, Reprovision):
-                self._check(wish)
-        except (ValidationError, ApplicationError) as error:
-            refused = RefusedSignal(
-                signal=name,
-                date_time=workflow.now(),
-                error=str(error) if isinstance(error, ApplicationError) else one_line(error, model),
-            )
-            kept = (*self._record.cloud_pc.refused_signals, refused)[-_REFUSED_SIGNALS_KEPT:]
-            self._record.update(refused_signals=kept)
-        else:
-            self._accept(wish)
+def _decoded(payload: RawValue, model: type[_Wish]) -> _Wish:
+    """Return the wish that a payload holds; no payload is a wish without particulars."""
+    try:
+        return model.model_validate_json(payload.payload.data or b"{}", extra="forbid")
+    except ValidationError as error:
+        raise ApplicationError(one_line(error, model)) from error

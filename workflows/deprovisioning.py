@@ -5,11 +5,12 @@ from models.cloud_pc import Stage, Step
 from workflows.record import CloudPcRecord, StepFailedError
 
 _ORDER = {
+    # The machine first: while it runs, its agents may still register what has just been removed.
+    Step.DELETE_VIRTUAL_MACHINE: signatures.delete_virtual_machine,
     Step.REMOVE_SESSION_HOST: signatures.remove_session_host,
     Step.REMOVE_ROLE_ASSIGNMENTS: signatures.remove_role_assignments,
-    # Intune first, then the machine, then the Entra device: Microsoft's order for stale devices.
+    # Found by the Entra device, so before it.
     Step.DELETE_MANAGED_DEVICE: signatures.delete_managed_device,
-    Step.DELETE_VIRTUAL_MACHINE: signatures.delete_virtual_machine,
     Step.DELETE_ENTRA_DEVICE: signatures.delete_entra_device,
 }
 

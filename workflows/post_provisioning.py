@@ -19,10 +19,14 @@ _GUEST_SCRIPTS = {
 
 async def configure(record: CloudPcRecord, request: CloudPcRequest) -> None:
     """Set Windows up as Windows 365 does; a step that fails becomes a warning."""
-    await asyncio.gather(
+    work = (
         *(_run_guest_script(record, step) for step in _GUEST_SCRIPTS),
         _assign_user_as_administrator(record, request),
     )
+    # Cancelled, it waits for every script to end, so that nothing runs while the machine is taken away.
+    for outcome in await asyncio.gather(*work, return_exceptions=True):
+        if outcome is not None:
+            raise outcome
 
 
 async def _run_guest_script(record: CloudPcRecord, step: Step) -> None:

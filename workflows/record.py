@@ -1,9 +1,11 @@
 """The one state object of a Cloud PC's workflow: what is known of it, and how its steps are run and noted."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
@@ -66,6 +68,7 @@ class CloudPcRecord:
             id=request.id,
             status=CloudPcStatus.PROVISIONING,
             attempt=request.attempt,
+            reason=request.reason,
             policy_id=policy.id,
             policy_display_name=policy.display_name,
             service_plan=request.service_plan.id,
@@ -91,7 +94,7 @@ class CloudPcRecord:
 
     def update(self, **changes: Any) -> None:
         """Note new facts; the names are fields of `CloudPc`."""
-        self.cloud_pc = CloudPc.model_validate(self.cloud_pc.model_copy(update=changes))
+        self.cloud_pc = CloudPc.model_validate(dict(self.cloud_pc) | changes)
         workflow.set_current_details(_details(self.cloud_pc))
 
     def set_status(self, status: CloudPcStatus, **changes: Any) -> None:
@@ -111,6 +114,11 @@ class CloudPcRecord:
         kept = tuple(step for step in self.cloud_pc.steps if step.stage != stage)
         self.update(steps=kept + _pending(stage))
 
+    def has_failed(self, failure: StepFailedError, leftovers: list[StepFailedError]) -> None:
+        """Note that the Cloud PC is `failed`, and what could not be taken away."""
+        left = tuple(leftover.detail.step for leftover in leftovers)
+        self.set_status(CloudPcStatus.FAILED, status_detail=failure.detail.model_copy(update={"leftovers": left}))
+
     def not_applicable(self, step: Step, why: str) -> None:
         """Note that this Cloud PC does not need the step."""
         self._note(step, state=StepState.NOT_APPLICABLE, detail=why)
@@ -123,7 +131,7 @@ class CloudPcRecord:
             asyncio.CancelledError: The workflow is being cancelled.
 
         """
-        if workflow.cancellation_reason() is not None and step not in STAGES[Stage.DEPROVISIONING]:
+        if self._is_cancelled(step):
             # A cancellation is lost when an activity completes at the same moment.
             raise asyncio.CancelledError
         self._note(step, state=StepState.RUNNING, start_date_time=workflow.now(), detail="")
@@ -135,14 +143,20 @@ class CloudPcRecord:
         try:
             result = await workflow.execute_activity(activity, request, **options)
         except ActivityError as error:
-            if is_cancelled_exception(error):
+            # An activity that was waiting for its next attempt fails with its last failure when it is cancelled.
+            if is_cancelled_exception(error) or self._is_cancelled(step):
                 self._end(step, StepState.FAILED, None, "cancelled")
-                raise
+                # The activity's cancellation is the workflow's: what waits for this step sees only that.
+                raise asyncio.CancelledError from error
             failure = _failure(step, error)
             self._end(step, StepState.FAILED, failure.attempts, f"{failure.detail.code}: {failure.detail.message}")
             raise failure from error
         self._end(step, StepState.SUCCEEDED, result.attempts, result.detail)
         return result
+
+    @staticmethod
+    def _is_cancelled(step: Step) -> bool:
+        return workflow.cancellation_reason() is not None and step not in STAGES[Stage.DEPROVISIONING]
 
     def warn(self, failure: StepFailedError) -> None:
         """Note that a failed step is a warning only."""
@@ -183,8 +197,9 @@ def _failure(step: Step, error: ActivityError) -> StepFailedError:
         message = f"the step did not end in time; last failure: {cause.cause or 'none'}"
     elif isinstance(cause, ApplicationError):
         code, message = cause.type or code, cause.message
-        if cause.details:
-            told = FailureDetails.model_validate(cause.details[0])
+        # An activity that was failed by hand has whatever details its operator gave.
+        with contextlib.suppress(ValidationError):
+            told = FailureDetails.model_validate(cause.details[0] if cause.details else {})
     detail = StatusDetail(step=step, code=code, message=message, remedy=told.remedy, correlation_id=told.correlation_id)
     return StepFailedError(detail, told.attempts)
 

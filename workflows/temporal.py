@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
@@ -34,6 +35,12 @@ SEARCH_ATTRIBUTES: dict[str, str] = {
 """Search attributes that the namespace must have, with their type. They are never encrypted: no names of people."""
 
 
+_VALUE_TYPES = {
+    "Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    "KeywordList": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+}
+
+
 def _sandbox(runner: WorkflowRunner | None) -> WorkflowRunner:
     if not isinstance(runner, SandboxedWorkflowRunner):
         raise TypeError(f"workflows run in the sandbox, not in {type(runner).__name__}")
@@ -50,6 +57,10 @@ class ConnectionFailedError(Exception):
     """The Temporal server cannot be used; the message says why and what to set, in one line."""
 
 
+class ProfileError(ConnectionFailedError):
+    """The configuration of the Temporal client cannot be read."""
+
+
 async def connect() -> Client:
     """Connect as `TEMPORAL_*` variables or the profile in `temporal.toml` say, as the CLI does.
 
@@ -60,7 +71,7 @@ async def connect() -> Client:
     try:
         config = ClientConfig.load_client_connect_config()
     except (ValueError, RuntimeError, OSError) as error:
-        raise ConnectionFailedError(f"TEMPORAL_CONFIG_FILE, TEMPORAL_PROFILE: {error}; correct the profile") from error
+        raise ProfileError(f"TEMPORAL_CONFIG_FILE, TEMPORAL_PROFILE: {error}; correct the profile") from error
     target = config.setdefault("target_host", "localhost:7233")
     try:
         return await Client.connect(**config, plugins=[PLUGIN])
@@ -74,7 +85,7 @@ async def require_search_attributes(client: Client) -> None:
     """See that the namespace has our search attributes: without one every workflow task would fail, for ever.
 
     Raises:
-        ConnectionFailedError: One is missing; the message has the command that makes it.
+        ConnectionFailedError: One is missing or of another type; the message has the command that makes it.
 
     """
     try:
@@ -88,7 +99,7 @@ async def require_search_attributes(client: Client) -> None:
     missing = [
         f"--name {name} --type {kind}"
         for name, kind in SEARCH_ATTRIBUTES.items()
-        if name not in answer.custom_attributes
+        if answer.custom_attributes.get(name) != _VALUE_TYPES[kind]
     ]
     if missing:
         commands = " && ".join(

@@ -52,10 +52,10 @@ class HostPools:
         """Make host pool, application group and workspace of the policy where they do not exist."""
         region = cloud_pc.region
         tags = {"managedBy": naming.MANAGED_BY, "provisioningPolicyId": cloud_pc.policy_id}
-        # Without single sign-on, clients that are not joined to Entra ID need to be told that the host is.
-        rdp = "enablerdsaadauth:i:1;" if single_sign_on else "targetisaadjoined:i:1;"
-        pool: Any = await self._host_pool(cloud_pc)
-        if pool is None or pool.custom_rdp_property != rdp:
+        name = naming.host_pool_name(cloud_pc)
+        pool: Any = await self._found(self._client.host_pools.get, name)
+        rdp = _rdp_properties(pool.custom_rdp_property if pool else None, single_sign_on)
+        if pool is None:
             body = HostPool(
                 location=region,
                 tags=tags,
@@ -67,7 +67,9 @@ class HostPools:
                 custom_rdp_property=rdp,
                 friendly_name=policy,
             )
-            pool = await self._client.host_pools.create_or_update(self._group, naming.host_pool_name(cloud_pc), body)
+            pool = await self._client.host_pools.create_or_update(self._group, name, body)
+        elif pool.custom_rdp_property != rdp:
+            await self._client.host_pools.update(self._group, name, HostPoolPatch(custom_rdp_property=rdp))
         if await self._found(self._client.application_groups.get, naming.application_group_name(cloud_pc)) is None:
             group = ApplicationGroup(
                 location=region,
@@ -117,9 +119,6 @@ class HostPools:
             f"/providers/Microsoft.DesktopVirtualization/applicationGroups/{naming.application_group_name(cloud_pc)}"
         )
 
-    async def _host_pool(self, cloud_pc: CloudPcReference) -> Any:
-        return await self._found(self._client.host_pools.get, naming.host_pool_name(cloud_pc))
-
     async def _ensure_workspace(self, cloud_pc: CloudPcReference, tags: dict[str, str], policy: str) -> None:
         name, group_id = naming.workspace_name(cloud_pc), self.application_group_id(cloud_pc)
         workspace = await self._found(self._client.workspaces.get, name)
@@ -139,3 +138,14 @@ class HostPools:
             return await get(self._group, name)
         except ResourceNotFoundError:
             return None
+
+
+def _rdp_properties(existing: str | None, single_sign_on: bool) -> str:
+    """Return the RDP properties with ours among them; what an admin has added stays.
+
+    Without single sign-on, clients that are not joined to Entra ID need to be told that the host is.
+    """
+    wanted = {"enablerdsaadauth": f"i:{int(single_sign_on)}", "targetisaadjoined": f"i:{int(not single_sign_on)}"}
+    parts = [part for part in (existing or "").split(";") if part]
+    kept = [part for part in parts if part.partition(":")[0].lower() not in wanted]
+    return "".join(f"{part};" for part in [*kept, *(f"{name}:{value}" for name, value in wanted.items())])

@@ -51,16 +51,20 @@ class EntraJoin:
         devices = await self._devices.named(name)
         for device in devices:
             if self._devices.names_machine(device, request.virtual_machine_id):
-                return EntraDevice(
-                    id=device.id or "", device_id=device.device_id or "", detail=f"device {device.device_id}"
-                )
-        if devices:
+                return EntraDevice(device_id=device.device_id or "", detail=f"device {device.device_id}")
+        namesakes = [device for device in devices if device.physical_ids]
+        if namesakes:
             raise terminal(
                 "HostnameDuplicate",
-                f"the device {devices[0].device_id} owns the name {name}, so the join was refused",
+                f"the device {namesakes[0].device_id} owns the name {name}, so the join was refused",
                 "delete that device from Entra ID if it is stale, then reprovision",
             )
-        raise not_yet(f"Entra ID shows no device of {name}", self._poll_interval)
+        raise not_yet(
+            f"Entra ID shows no device of {name}",
+            self._poll_interval,
+            "let the Cloud PCs' network reach enterpriseregistration.windows.net and login.microsoftonline.com, "
+            "then reprovision",
+        )
 
 
 def _body(request: JoinEntraIdInput) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Step 5: enrolment in Intune, which the join has begun with the device's own credential."""
 
+from datetime import UTC, datetime
+
 from msgraph.generated.models.management_state import ManagementState
 from temporalio import activity
 
@@ -7,6 +9,9 @@ from activities.devices import Devices
 from activities.errors import not_yet
 from activities.signatures import EnrollInIntuneInput, ManagedDevice
 from cloud.clients import CloudClients
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_REMEDY = "turn on automatic enrolment into Intune (MDM user scope, Entra ID P1), then reprovision"
 
 
 class IntuneEnrollment:
@@ -24,9 +29,10 @@ class IntuneEnrollment:
             ApplicationError: `NotYet` until Intune manages it.
 
         """
-        managed = await self._devices.managed(request.device_id)
+        found = await self._devices.managed(request.device_id)
+        managed = max(found, key=lambda device: device.enrolled_date_time or _NEVER, default=None)
         if managed is None:
-            raise not_yet(f"Intune shows no device of {request.cloud_pc.computer_name}", self._poll_interval)
+            raise not_yet(f"Intune shows no device of {request.cloud_pc.computer_name}", self._poll_interval, _REMEDY)
         if managed.management_state != ManagementState.Managed:
-            raise not_yet(f"the managed device is {managed.management_state}", self._poll_interval)
+            raise not_yet(f"the managed device is {managed.management_state}", self._poll_interval, _REMEDY)
         return ManagedDevice(id=managed.id or "", detail=f"managed device {managed.id}")

@@ -6,7 +6,8 @@ from typing import Any
 from temporalio import activity
 
 from activities import naming
-from activities.long_running import ensure
+from activities.errors import not_yet
+from activities.long_running import Operations, ensure
 from activities.signatures import AttachNetworkInput, CloudPcReference, NetworkAttachment
 from cloud.clients import CloudClients
 
@@ -49,7 +50,9 @@ class NetworkInterfaces:
             "properties": {"ipConfigurations": [configuration]},
         }
         ids = (self._group, naming.network_interface_name(cloud_pc))
-        made = await ensure(self._interfaces, ids, lambda: body, poll_interval=self._poll_interval)
+        made = await ensure(
+            self._interfaces, ids, lambda: body, poll_interval=self._poll_interval, owner=cloud_pc.cloud_pc_id
+        )
         return Interface(made.id, made.properties.ip_configurations[0].properties.private_ip_address)
 
 
@@ -87,8 +90,9 @@ class Network:
         networks: list[Any] = [network async for network in self._network.virtual_networks.list(self._group)]
         for network in networks:
             network_tags: dict[str, str] = network.tags or {}
-            is_ours = network_tags.get(HOSTED_NETWORK_TAG) == "microsoftHosted"
-            if is_ours and network.location == region and network.properties.provisioning_state == "Succeeded":
+            if network_tags.get(HOSTED_NETWORK_TAG) == "microsoftHosted" and network.location == region:
+                if network.properties.provisioning_state != "Succeeded":
+                    raise not_yet(f"the virtual network {network.name} is being changed", self._poll_interval)
                 subnets: list[Any] = network.properties.subnets or []
                 for subnet in subnets:
                     if subnet.name == _SUBNET:
@@ -98,17 +102,17 @@ class Network:
     async def _new_hosted_subnet(self, region: str) -> str:
         common = {"location": region, "tags": {"managedBy": naming.MANAGED_BY, HOSTED_NETWORK_TAG: "microsoftHosted"}}
         address = await self._make(
-            "public_ip_addresses",
+            self._network.public_ip_addresses,
             f"pip-cloud-pc-{region}",
             {**common, "sku": {"name": "Standard"}, "properties": {"publicIPAllocationMethod": "Static"}},
         )
         gateway = await self._make(
-            "nat_gateways",
+            self._network.nat_gateways,
             f"nat-cloud-pc-{region}",
             {**common, "sku": {"name": "Standard"}, "properties": {"publicIpAddresses": [{"id": address.id}]}},
         )
         security_group = await self._make(
-            "network_security_groups",
+            self._network.network_security_groups,
             f"nsg-cloud-pc-{region}",
             {**common, "properties": {"securityRules": [_DENY_INBOUND]}},
         )
@@ -122,7 +126,7 @@ class Network:
             },
         }
         network = await self._make(
-            "virtual_networks",
+            self._network.virtual_networks,
             f"vnet-cloud-pc-{region}",
             {
                 **common,
@@ -131,9 +135,7 @@ class Network:
         )
         return next(subnet.id for subnet in network.properties.subnets if subnet.name == _SUBNET)
 
-    async def _make(self, kind: str, name: str, body: dict[str, Any]) -> Any:
-        """Return the resource of this name; make it when it does not exist."""
-        operations = getattr(self._network, kind)
+    async def _make(self, operations: Operations, name: str, body: dict[str, Any]) -> Any:
         return await ensure(operations, (self._group, name), lambda: body, poll_interval=self._poll_interval)
 
 

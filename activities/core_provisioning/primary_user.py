@@ -1,6 +1,7 @@
 """Step 6: the Intune primary user."""
 
 import json
+from http import HTTPStatus
 
 from kiota_abstractions.method import Method
 from kiota_abstractions.request_information import RequestInformation
@@ -10,6 +11,9 @@ from temporalio import activity
 from activities.errors import not_yet
 from activities.signatures import AssignPrimaryUserInput, PrimaryUser
 from cloud.clients import CloudClients
+
+_LOOKS_PER_REQUEST = 10
+"""How often the primary user is looked at before it is set again."""
 
 
 class PrimaryUserAssignment:
@@ -22,6 +26,7 @@ class PrimaryUserAssignment:
     def __init__(self, clients: CloudClients) -> None:
         self._graph = clients.graph
         self._adapter = clients.graph_adapter
+        self._graph_url = clients.settings.graph_url
         self._poll_interval = clients.settings.poll_interval
 
     @activity.defn
@@ -33,18 +38,32 @@ class PrimaryUserAssignment:
 
         """
         device_id, user = request.managed_device_id, request.user
-        if not await self._is_primary_user(device_id, user.id):
-            reference = RequestInformation(
-                Method.POST, "{+baseurl}/deviceManagement/managedDevices/{id}/users/$ref", {"id": device_id}
-            )
-            # Intune understands a reference to the beta endpoint only.
-            body = {"@odata.id": f"https://graph.microsoft.com/beta/users/{user.id}"}
-            reference.set_stream_content(json.dumps(body).encode(), "application/json")
-            await self._adapter.send_no_response_content_async(reference, {"XXX": ODataError})
-            if not await self._is_primary_user(device_id, user.id):
-                raise not_yet(f"Intune does not name {user.id} as primary user", self._poll_interval)
-        return PrimaryUser(user_principal_name=user.user_principal_name, detail=user.user_principal_name)
+        missing = not_yet(
+            f"Intune does not name {user.id} as primary user",
+            self._poll_interval,
+            "give the user an Intune licence, then reprovision",
+        )
+        try:
+            if await self._is_primary_user(device_id, user.id):
+                return PrimaryUser(user_principal_name=user.user_principal_name, detail=user.user_principal_name)
+            # Intune takes its time to show what was set, and allows few writes.
+            if activity.info().attempt % _LOOKS_PER_REQUEST == 1:
+                await self._set_primary_user(device_id, user.id)
+        except ODataError as error:
+            # A managed device that has just enrolled is not known everywhere.
+            if error.response_status_code != HTTPStatus.NOT_FOUND:
+                raise
+        raise missing
+
+    async def _set_primary_user(self, managed_device_id: str, user_id: str) -> None:
+        reference = RequestInformation(
+            Method.POST, "{+baseurl}/deviceManagement/managedDevices/{id}/users/$ref", {"id": managed_device_id}
+        )
+        # Intune understands a reference to the beta endpoint only.
+        body = {"@odata.id": f"{self._graph_url}/beta/users/{user_id}"}
+        reference.set_stream_content(json.dumps(body).encode(), "application/json")
+        await self._adapter.send_no_response_content_async(reference, {"XXX": ODataError})
 
     async def _is_primary_user(self, managed_device_id: str, user_id: str) -> bool:
         users = await self._graph.device_management.managed_devices.by_managed_device_id(managed_device_id).users.get()
-        return [user.id for user in (users.value or []) if users] == [user_id] if users else False
+        return users is not None and [user.id for user in users.value or []] == [user_id]

@@ -43,6 +43,7 @@ class VirtualMachines:
             lambda: _body(request, interface.id),
             poll_interval=self._poll_interval,
             replace_failed=True,
+            owner=request.cloud_pc.cloud_pc_id,
         )
         return VirtualMachine(
             id=machine.id,

@@ -6,14 +6,17 @@ from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.core.polling import AsyncLROPoller
+from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import bounded, not_yet
-from activities.long_running import complete, heartbeating, remove
+from activities.long_running import complete, remove
 from activities.signatures import CloudPcReference, FailureDetails
 from cloud.clients import CloudClients
 
 _TIMEOUT_IN_SECONDS = 600
+_ATTEMPTS = 3
+"""After so many attempts a script that fails has failed for good; what is no script's fault is retried longer."""
 _REVISION = "revision"
 """Tag of a run command."""
 
@@ -67,8 +70,7 @@ class GuestScripts:
                 case "Succeeded":
                     return None
                 case "Failed" | "TimedOut" | "Canceled" | "Outdated":
-                    async with heartbeating():
-                        await (await self._commands.begin_delete(*ids)).result()
+                    await (await self._commands.begin_delete(*ids)).result()
                 case "Missing":
                     pass
                 case state:
@@ -78,15 +80,18 @@ class GuestScripts:
         async def resume(token: str) -> AsyncLROPoller[Any]:
             return await self._commands.begin_create_or_update(*ids, {}, continuation_token=token)
 
-        await complete("/".join(ids), resume=resume, begin=begin)
+        await complete("/".join(ids), resume=resume, begin=begin, poll_interval=self._poll_interval)
         # The provisioning state says only that the script was started.
         view = (await self._get(ids)).properties.instance_view
         if view.execution_state != "Succeeded" or view.exit_code != 0:
-            text = view.error or view.output or view.execution_message or "the script wrote nothing"
+            text: str = view.error or view.output or view.execution_message or "the script wrote nothing"
+            for secret in (secrets or {}).values():
+                text = text.replace(secret, "…")
             raise ApplicationError(
                 bounded(text),
                 FailureDetails(remedy="set it by Intune or Group Policy, or reprovision"),
                 type="GuestScriptFailed",
+                non_retryable=activity.info().attempt >= _ATTEMPTS,
                 next_retry_delay=timedelta(seconds=self._poll_interval),
             )
         return bounded(view.output or "")
@@ -99,7 +104,8 @@ class GuestScripts:
             if command.name
         ]
         for name in names:
-            await remove(self._commands, (self._group, cloud_pc.computer_name, name))
+            ids = (self._group, cloud_pc.computer_name, name)
+            await remove(self._commands, ids, poll_interval=self._poll_interval, owner=None)
         return len(names)
 
     async def _get(self, ids: tuple[str, str, str]) -> Any:
@@ -110,6 +116,8 @@ class GuestScripts:
             found = await self._get(ids)
         except ResourceNotFoundError:
             return "Missing"
+        if found.properties.provisioning_state in ("Failed", "Canceled"):
+            return "Failed"
         view = found.properties.instance_view
         if view is None or view.execution_state in ("Pending", "Running", "Unknown"):
             return "Running"

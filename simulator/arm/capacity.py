@@ -44,12 +44,13 @@ class Restriction:
 
 @dataclass(frozen=True)
 class Image:
-    """One gallery image; `generation` is the Hyper-V generation it boots on."""
+    """One gallery image; `generation` is the Hyper-V generation it boots on, `size_gb` its disk's size, GiB."""
 
     publisher: str
     offer: str
     sku: str
     generation: str
+    size_gb: int = IMAGE_DISK_GB
 
 
 class Capacity:

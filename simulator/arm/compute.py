@@ -369,13 +369,13 @@ class VirtualMachines(ComputeResourceType):
         wanted: dict[str, Any] = storage.setdefault("osDisk", {"createOption": "FromImage"})
         if wanted.get("createOption") != "FromImage":
             raise invalid_parameter("osDisk.createOption", "The value of parameter 'osDisk.createOption' is invalid.")
-        size_gb: int = wanted.setdefault("diskSizeGB", IMAGE_DISK_GB)
-        if size_gb < IMAGE_DISK_GB:
+        size_gb: int = wanted.setdefault("diskSizeGB", image.size_gb)
+        if size_gb < image.size_gb:
             raise ArmError(
                 409,
                 "OperationNotAllowed",
                 f"The specified disk size {size_gb} GB is smaller than the size of the corresponding disk in the VM "
-                f"image: {IMAGE_DISK_GB} GB. This is not allowed. Please choose equal or greater size or do not "
+                f"image: {image.size_gb} GB. This is not allowed. Please choose equal or greater size or do not "
                 "specify an explicit size.",
                 target="osDisk.diskSizeGB",
             )

@@ -1,10 +1,9 @@
 """The schemas of Swagger 2.0, OpenAPI 3.0 and the SDKs' models as JSON Schema 2020-12, with closed objects."""
 
 import base64
+import binascii
 import json
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -14,9 +13,17 @@ from urllib.parse import urlsplit
 from jsonschema import Draft202012Validator, FormatChecker
 
 Use = Literal["request", "answer", "answer to POST"]
-"""What a body is: members that only one side may send depend on it. Secrets are told in answers to POST alone."""
+"""What a body is for. Members that are read-only are not sent; secrets are told in answers to POST alone."""
 
-_COPIED = ("minLength", "maxLength", "pattern", "minItems", "maxItems", "uniqueItems", "minimum", "maximum", "const")
+_COPIED = ("minLength", "maxLength", "pattern", "minItems", "maxItems", "uniqueItems", "minimum", "maximum")
+_ANNOTATION = "@"
+"""What marks a member that OData defines, such as `@odata.type` or `members@delta`."""
+
+
+@cache
+def document(path: Path) -> Any:
+    """Return a description, read once."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +38,16 @@ class Node:
 
     def get(self, key: str) -> "Node | None":
         """Return the piece below, or None."""
-        return self[key] if isinstance(self.value, dict) and key in self.value else None
+        return self[key] if key in self.value else None
+
+    def elements(self, key: str) -> "list[Node]":
+        """Return the elements of the list below, references followed."""
+        return [Node(self.path, element).resolved() for element in self.value.get(key, ())]
 
     @property
     def reference(self) -> tuple[Path, str] | None:
-        """The document and JSON pointer that the piece refers to."""
-        if not isinstance(self.value, dict) or "$ref" not in self.value:
+        """The document and the JSON pointer that the piece refers to, or None."""
+        if "$ref" not in self.value:
             return None
         file, _, pointer = self.value["$ref"].partition("#")
         return (self.path.parent / file).resolve() if file else self.path, pointer
@@ -48,87 +59,82 @@ class Node:
         path, pointer = self.reference
         value = document(path)
         for key in pointer.split("/")[1:]:
-            value = value[key.replace("~1", "/").replace("~0", "~")]
+            value = value[key]
         return Node(path, value).resolved()
-
-
-@cache
-def document(path: Path) -> Any:
-    """Return a description, read once."""
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @dataclass
 class _Members:
     """The members of an object type, inherited ones included."""
 
-    properties: dict[str, Node]
-    required: set[str]
-    additional: Node | bool | None = None
+    properties: dict[str, Node] = field(default_factory=dict[str, Node])
+    required: set[str] = field(default_factory=set[str])
+    additional: Node | None = None
 
     @classmethod
     def of(cls, node: Node | None) -> "_Members":
-        made = cls({}, set())
+        made = cls()
         if node is None:
             return made
-        node = node.resolved()
-        for index in range(len(node.value.get("allOf", ()))):
-            base = cls.of(Node(node.path, node.value["allOf"][index]))
-            made.properties |= base.properties
-            made.required |= base.required
-            made.additional = made.additional or base.additional
+        for base in node.elements("allOf"):
+            inherited = cls.of(base)
+            made.properties |= inherited.properties
+            made.required |= inherited.required
+            made.additional = inherited.additional or made.additional
         made.properties |= {name: node["properties"][name] for name in node.value.get("properties", ())}
         made.required |= set(node.value.get("required", ()))
-        if "additionalProperties" in node.value:
-            found = node["additionalProperties"]
-            made.additional = found.value if isinstance(found.value, bool) else found
+        made.additional = node.get("additionalProperties") or made.additional
         return made
 
 
 class Schemas:
     """Makes validators for the bodies of one use.
 
-    A member is described by the published description, by the SDK's model of a newer api-version, which adds
-    members, or by both: the published description then says what the member is.
+    A value is described by the published description, by the SDK's model of a newer api-version, which
+    adds members, or by both: the published description then says what it is.
     """
 
     def __init__(self, use: Use) -> None:
         self._use = use
         self._definitions: dict[str, Any] = {}
-        self._names: dict[tuple[Any, Any], str] = {}
+        self._names: dict[Any, str] = {}
 
-    def validator(self, published: Node, models: Node | None = None) -> Draft202012Validator:
-        """Return the validator of a schema; `models` are the SDK's definitions, which are found by their names."""
-        schema = self._schema(published, None, models)
-        return Draft202012Validator({**schema, "$defs": self._definitions}, format_checker=_FORMATS)
+    def validator(self, schema: Node, models: Node | None = None) -> Draft202012Validator:
+        """Return the validator of a schema; `models` are the SDK's, which are found by the schemas' names."""
+        converted = self._schema(schema, None, models)
+        return Draft202012Validator({**converted, "$defs": self._definitions}, format_checker=_FORMATS)
 
     def _schema(self, published: Node | None, model: Node | None, models: Node | None) -> dict[str, Any]:
-        """Return a schema for the place of a value; at least one of the first two must be given."""
-        model = model or _namesake(published, models)
+        """Return the schema of a value, described by one or both of the first two."""
         node = published or model
         assert node is not None
         if "anyOf" in node.value:
-            # How Microsoft Graph's description says that a reference may be null.
-            reference, null = (Node(node.path, branch) for branch in node.value["anyOf"])
-            assert null.value == {"type": "object", "nullable": True}
-            return _nullable(self._schema(reference, None, models))
-        reference = node.reference
-        if reference is None:
-            schema = self._inline(published, model and model.resolved(), models)
-        else:
+            # How Graph's description says that a reference may be null.
+            reference, null = node.value["anyOf"]
+            assert null == {"type": "object", "nullable": True}
+            return _nullable(self._schema(Node(node.path, reference), None, models))
+        model = model or _namesake(published, models)
+        if node.reference:
             schema = {"$ref": f"#/$defs/{self._definition(published, model, models)}"}
+        else:
+            schema = self._inline(published, model and model.resolved(), models)
         return _nullable(schema) if node.value.get("x-nullable") or node.value.get("nullable") else schema
 
     def _definition(self, published: Node | None, model: Node | None, models: Node | None) -> str:
-        nodes = published, model
-        key = tuple(node and (node.reference or id(node.value)) for node in nodes)
+        """Return the name of the definition of what is referred to; made once, for types refer to themselves."""
+        node = published or model
+        assert node is not None and node.reference is not None
+        key = node.reference, model and (model.reference or id(model.value))
         if key not in self._names:
-            name = next(node.reference[1].rsplit("/", 1)[-1] for node in nodes if node and node.reference)
-            self._names[key] = unique = f"{name}.{len(self._names)}"
-            resolved = [node and node.resolved() for node in nodes]
-            derived = _derived(published)
-            self._definitions[unique] = {}
-            self._definitions[unique] |= self._by_type(derived, self._inline(*resolved, models), models)
+            name = f"{node.reference[1].rpartition('/')[2]}.{len(self._names)}"
+            self._names[key] = name
+            schema = self._inline(published and published.resolved(), model and model.resolved(), models)
+            for derived in _derived_types(node):
+                # Graph says which type an object is of, where it is not the one that is expected.
+                type_name = f"#{derived.value['$ref'].rpartition('/')[2]}"
+                is_of_it = {"properties": {"@odata.type": {"const": type_name}}, "required": ["@odata.type"]}
+                schema = {"if": is_of_it, "then": self._schema(derived, None, models), "else": schema}
+            self._definitions[name] = schema
         return self._names[key]
 
     def _inline(self, published: Node | None, model: Node | None, models: Node | None) -> dict[str, Any]:
@@ -136,125 +142,111 @@ class Schemas:
         assert node is not None
         value = node.value
         if "discriminator" in value:
-            raise NotImplementedError(f"{node.path.name}: a type that a discriminator tells")
+            raise NotImplementedError(f"{node.path.name}: types that a discriminator tells apart")
         kind = value.get("type") or ("object" if {"properties", "allOf"} & value.keys() else None)
         if kind is None:
             return {}
         schema: dict[str, Any] = {"type": kind} | {key: value[key] for key in _COPIED if key in value}
-        if value.get("exclusiveMinimum") is True:
+        if value.get("exclusiveMinimum"):
             schema["exclusiveMinimum"] = schema.pop("minimum")
-        if value.get("format") in _FORMATS.checkers:
+        if "format" in value:
             schema["format"] = value["format"]
+        if "enum" in value and not value.get("x-ms-enum", {}).get("modelAsString"):
+            newer = model.value.get("x-known-values", ()) if model else ()
+            schema["enum"] = list(dict.fromkeys([*value["enum"], *newer]))
         if kind == "array":
             schema["items"] = self._schema(node["items"], model and model.get("items"), models)
         if kind == "object":
-            schema |= self._members(published, model, models)
-        is_open = value.get("x-ms-enum", {}).get("modelAsString", False)
-        if "enum" in value and not is_open:
-            schema["enum"] = [*value["enum"], *(model.value.get("x-known-values", ()) if model else ())]
+            schema |= self._object(published, model, models)
         return schema
 
-    def _members(self, published: Node | None, model: Node | None, models: Node | None) -> dict[str, Any]:
+    def _object(self, published: Node | None, model: Node | None, models: Node | None) -> dict[str, Any]:
         described, modelled = _Members.of(published), _Members.of(model)
-        properties: dict[str, Any] = {}
         required = described.required | modelled.required
+        properties: dict[str, Any] = {}
         for name in described.properties | modelled.properties:
-            ours = described.properties.get(name), modelled.properties.get(name)
-            if refusal := self._refusal(*ours):
+            both = described.properties.get(name), modelled.properties.get(name)
+            if refusal := self._refusal(*both):
                 required.discard(name)
                 properties[name] = {"$comment": refusal, "not": {}}
             else:
-                properties[name] = self._schema(*ours, models)
-        additional = described.additional if described.additional is not None else modelled.additional
-        if isinstance(additional, Node):
-            others: Any = self._schema(additional, None, models)
-        else:
-            has_members = bool(described.properties if published else modelled.properties)
-            others = not has_members if additional is None else additional
-        schema: dict[str, Any] = {"properties": properties, "additionalProperties": others}
-        if required:
-            schema["required"] = sorted(required)
-        if (published or model).path.name.startswith("openapi"):
-            schema["patternProperties"] = {"@odata\\.": {}}
+                properties[name] = self._schema(*both, models)
+        members = described if published else modelled
+        # A type without members of its own takes any.
+        others: Any = not members.properties
+        if members.additional is not None:
+            is_schema = isinstance(members.additional.value, dict)
+            others = self._schema(members.additional, None, models) if is_schema else members.additional.value
+        schema = {"properties": properties, "required": sorted(required), "additionalProperties": others}
+        if published and _is_graph(published):
+            schema["patternProperties"] = {_ANNOTATION: {}}
         return schema
 
     def _refusal(self, published: Node | None, model: Node | None) -> str | None:
-        """Return why a member must not be in the body, or None. The newer SDK's word on it counts more."""
-        node = model or published
-        assert node is not None
-        if self._use == "request" and node.value.get("readOnly"):
+        """Return why a member must not be there, or None; on what is read-only the newer SDK has the last word."""
+        newest = model or published
+        assert newest is not None
+        if self._use == "request" and newest.value.get("readOnly"):
             return "is read-only"
         if self._use == "answer" and published and published.value.get("x-ms-secret"):
             return "is a secret, which no answer tells"
         return None
 
-    def _by_type(self, derived: Iterable[Node], base: dict[str, Any], models: Node | None) -> dict[str, Any]:
-        """Return the schema of the derived type that a Graph object names, else that of its base type."""
-        schema = base
-        for node in derived:
-            name = node.value["$ref"].rpartition("/")[2]
-            named = {"properties": {"@odata.type": {"const": f"#{name}"}}, "required": ["@odata.type"]}
-            schema = {"if": named, "then": self._schema(node, None, models), "else": schema}
-        return schema
-
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    # Not anyOf: its errors would not say what is wrong.
     return {"if": {"type": "null"}, "else": schema}
 
 
 def _namesake(published: Node | None, models: Node | None) -> Node | None:
-    if published is None or models is None or published.reference is None:
+    if published is None or published.reference is None or models is None:
         return None
     name = published.reference[1].rpartition("/")[2]
     return Node(models.path, {"$ref": f"#/definitions/{name}"}) if name in models.value else None
 
 
-def _derived(published: Node | None) -> list[Node]:
+def _is_graph(node: Node) -> bool:
+    return node.path.name.startswith("openapi")
+
+
+def _derived_types(base: Node) -> list[Node]:
     """Return references to the types of Graph that inherit from the one referred to."""
-    if published is None or published.reference is None or not published.path.name.startswith("openapi"):
+    if not _is_graph(base):
         return []
-    base = f"#{published.reference[1]}"
-    schemas: dict[str, Any] = document(published.path)["components"]["schemas"]
+    schemas: dict[str, Any] = document(base.path)["components"]["schemas"]
     return [
-        Node(published.path, {"$ref": f"#/components/schemas/{name}"})
+        Node(base.path, {"$ref": f"#/components/schemas/{name}"})
         for name, schema in schemas.items()
-        if any(part.get("$ref") == base for part in schema.get("allOf", ())) and name.startswith("microsoft.graph.")
+        if name.startswith("microsoft.graph.") and {"$ref": base.value["$ref"]} in schema.get("allOf", ())
     ]
 
 
-_FORMATS = FormatChecker(formats=["uuid", "ipv4", "regex"])
-_DURATION = re.compile(r"-?P(?=.)(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
+_FORMATS = FormatChecker(formats=["uuid"])
+"""The formats that are checked; others count for nothing."""
 
 
-def _format(name: str, raises: type[Exception] | tuple[type[Exception], ...] = ValueError) -> Any:
-    return _FORMATS.checks(name, raises=raises)
-
-
-@_format("date-time")
+@_FORMATS.checks("date-time", raises=ValueError)
 def _is_date_time(value: Any) -> bool:
-    return not isinstance(value, str) or ("T" in value and datetime.fromisoformat(value).tzinfo is not None)
+    return not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is not None
 
 
-@_format("duration")
-def _is_duration(value: Any) -> bool:
-    return not isinstance(value, str) or _DURATION.fullmatch(value) is not None
-
-
-@_format("int32")
+@_FORMATS.checks("int32")
 def _is_int32(value: Any) -> bool:
     return not isinstance(value, int) or -(2**31) <= value < 2**31
 
 
-@_format("byte")
+@_FORMATS.checks("byte", raises=binascii.Error)
 def _is_byte(value: Any) -> bool:
-    return not isinstance(value, str) or base64.b64decode(value, validate=True) is not None
+    if isinstance(value, str):
+        base64.b64decode(value, validate=True)
+    return True
 
 
-@_format("uri")
+@_FORMATS.checks("uri")
 def _is_uri(value: Any) -> bool:
     return not isinstance(value, str) or bool(urlsplit(value).scheme)
 
 
-@_format("arm-id")
+@_FORMATS.checks("arm-id")
 def _is_arm_id(value: Any) -> bool:
     return not isinstance(value, str) or value.startswith("/")

@@ -1,29 +1,27 @@
 """A worker on a simulated cloud, and what tests do with a Cloud PC there."""
 
 import asyncio
-import json
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import RawValue
-from temporalio.api.common.v1 import Payload
 
 from cloud.clients import CloudClients
-from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, Step, StepState, User
+from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, Step, User
 from models.documents import load_service_plans
 from models.provisioning_policy import ProvisioningPolicy
 from models.service_plan import ServicePlan
 from simulator.cloud import Cloud
 from simulator.faults import Fault
 from simulator.server import SimulatorServer
-from workflows.cloud_pc import CloudPcWorkflow
 from worker import make_worker
+from workflows.cloud_pc import CloudPcWorkflow
 
 SETTLED = (CloudPcStatus.PROVISIONED, CloudPcStatus.PROVISIONED_WITH_WARNINGS, CloudPcStatus.FAILED)
 Handle = WorkflowHandle[CloudPcWorkflow, CloudPc]

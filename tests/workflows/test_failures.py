@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from models.cloud_pc import STAGES, CloudPc, CloudPcStatus, Stage, Step, StepState
+from models.provisioning_policy import ProvisioningPolicy
 from tests.workflows.conftest import Lab, policy, step
 
 VM = r"virtualMachines/[^/]+$"
@@ -18,7 +19,6 @@ REQUESTS: dict[Step, tuple[str, str]] = {
     Step.REGISTER_SESSION_HOST: ("PUT", r"hostPools/[^/]+$"),
     Step.GRANT_SIGN_IN: ("PUT", r"roleAssignments/[^/]+$"),
     Step.ASSIGN_USER: ("PATCH", r"sessionHosts/[^/]+$"),
-    Step.REMOVE_RUN_COMMANDS: ("DELETE", r"runCommands/[^/]+$"),
 }
 """A request of each fatal step, by which it can be made to fail."""
 
@@ -36,7 +36,8 @@ GUEST_DEFECTS: dict[Step, str] = {
 
 def test_every_step_is_made_to_fail() -> None:
     stages = (Stage.CORE_PROVISIONING, Stage.POST_PROVISIONING, Stage.ASSIGNMENT)
-    assert set(REQUESTS) | set(GUEST_DEFECTS) == {name for stage in stages for name in STAGES[stage]}
+    listed = {name for stage in stages for name in STAGES[stage]}
+    assert set(REQUESTS) | set(GUEST_DEFECTS) | {Step.REMOVE_RUN_COMMANDS} == listed
 
 
 @pytest.mark.parametrize("failing", REQUESTS)
@@ -140,6 +141,41 @@ async def test_a_foreign_device_owns_the_name(lab: Lab) -> None:
     [foreign] = lab.cloud.directory.devices.values()
     assert "namesake" in str(foreign["physicalIds"]), "the foreign device must not be touched"
     assert lab.exists("Microsoft.Compute/virtualMachines") == []
+
+
+async def test_a_clean_up_that_fails_is_a_warning(lab: Lab) -> None:
+    lab.fail("DELETE", r"runCommands/[^/]+$", "AuthorizationFailed", 403)
+
+    pc = await lab.provisioned()
+
+    assert pc.status == CloudPcStatus.PROVISIONED_WITH_WARNINGS
+    assert [warning.step for warning in pc.warnings] == [Step.REMOVE_RUN_COMMANDS]
+
+
+async def test_another_cloud_pc_has_the_name(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    same = policy(cloudPcNamingTemplate="SAME-%RAND:5%")
+    first_handle = await lab.start(same)
+    first = await lab.settled(first_handle)
+    monkeypatch.setattr(ProvisioningPolicy, "computer_name", lambda *_: first.computer_name)
+
+    second = await lab.provisioned(same, user="grace@contoso.com")
+
+    assert second.status == CloudPcStatus.FAILED and second.status_detail is not None
+    assert second.status_detail.code == "NameTaken"
+    assert lab.exists("Microsoft.Compute/virtualMachines") == [first.virtual_machine_id]
+    assert len(lab.exists("Microsoft.DesktopVirtualization/hostPools/sessionHosts")) == 1
+    assert [device["deviceId"] for device in lab.cloud.directory.devices.values()] == [first.entra_device_id]
+    assert list(lab.cloud.directory.managed_devices) == [first.managed_device_id]
+
+
+@pytest.mark.parametrize("status", [404, 503])
+async def test_a_poll_that_fails_does_not_fail_the_step(lab: Lab, status: int) -> None:
+    lab.fail("GET", r"/operations/[^/]+$", "OperationNotFound", status, times=6, headers={"retry-after-ms": "10"})
+
+    pc = await lab.provisioned()
+
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail or pc.warnings
+    assert len(lab.requests("PUT", pc.computer_name)) == 1
 
 
 async def test_a_take_down_that_fails_is_shown_and_can_be_repeated(lab: Lab) -> None:

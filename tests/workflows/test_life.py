@@ -1,10 +1,12 @@
 """Reprovisioning, deprovisioning, signals and updates: what an admin does with a Cloud PC."""
 
+import asyncio
+
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
 
-from models.cloud_pc import Accepted, CloudPcStatus, Deprovision, Reprovision, StepState
+from models.cloud_pc import Accepted, CloudPcStatus, Deprovision, Reprovision, Step, StepState
 from models.provisioning_policy import UserAccountType
 from tests.workflows.conftest import Lab, policy
 from workflows import temporal
@@ -130,9 +132,47 @@ async def test_an_update_with_another_policy_is_refused(lab: Lab) -> None:
     assert "policy.id" in str(refused.value.cause)
 
 
-async def test_cancelling_takes_everything_away(lab: Lab) -> None:
+async def test_a_malformed_update_is_refused_with_the_name_of_the_field(lab: Lab) -> None:
     handle = await lab.start()
-    await lab.until(handle, lambda pc: pc.virtual_machine_id is not None)
+    await lab.settled(handle)
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update("reprovision", {"reson": "typo"})
+    assert str(refused.value.cause) == "reson: no such field; did you mean reason?"
+    assert (await lab.settled(handle)).attempt == 1
+
+
+async def test_a_signal_without_input_is_a_wish_without_particulars(lab: Lab) -> None:
+    handle = await lab.start()
+    await lab.settled(handle)
+    await handle.signal("deprovision")
+    assert (await handle.result()).status == CloudPcStatus.NOT_PROVISIONED
+
+
+async def test_unequal_wishes_are_merged(lab: Lab) -> None:
+    handle = await lab.start()
+    await lab.signal(handle, "reprovision", b'{"userAccountType": "administrator"}')
+    await lab.signal(handle, "reprovision", b'{"reason": "disk broken"}')
+
+    second = await lab.settled(handle, attempt=2)
+
+    assert second.reason == "disk broken"
+    assert StepState.NOT_APPLICABLE not in {step.state for step in second.steps}
+
+
+async def test_a_wish_in_the_middle_of_a_failing_take_down_is_kept(lab: Lab) -> None:
+    lab.fail("DELETE", r"virtualMachines/[^/]+$", "ScopeLocked", 409)
+    handle = await lab.start()
+    await lab.settled(handle)
+    await lab.signal(handle, "reprovision", b"")
+    await lab.signal(handle, "deprovision", b"")
+    ended = await handle.result()
+    assert ended.status == CloudPcStatus.NOT_PROVISIONED and ended.pending_operation is None
+    lab.nothing_left()
+
+
+async def test_cancelling_a_provisioned_cloud_pc_takes_it_away(lab: Lab) -> None:
+    handle = await lab.start()
+    await lab.settled(handle)
 
     await handle.cancel()
 
@@ -140,6 +180,58 @@ async def test_cancelling_takes_everything_away(lab: Lab) -> None:
         await handle.result()
     assert isinstance(ended.value.cause, CancelledError)
     lab.nothing_left()
+
+
+async def test_a_cancelled_cloud_pc_that_cannot_be_taken_away_stays(lab: Lab) -> None:
+    lab.fail("DELETE", r"virtualMachines/[^/]+$", "ScopeLocked", 409)
+    handle = await lab.start()
+    await lab.settled(handle)
+
+    await handle.cancel()
+    pc = await lab.until(handle, lambda pc: pc.status == CloudPcStatus.FAILED)
+    assert pc.status_detail is not None and Step.DELETE_VIRTUAL_MACHINE in pc.status_detail.leftovers
+
+    await lab.signal(handle, "deprovision", b"")
+    assert (await handle.result()).status == CloudPcStatus.NOT_PROVISIONED
+    lab.nothing_left()
+
+
+class TestInRealTime:
+    """Cancellations that hit a step while it works, at a cloud that takes its time."""
+
+    @pytest.fixture
+    def speed(self) -> float:
+        return 200.0
+
+    @pytest.mark.parametrize(
+        "step",
+        [
+            Step.ATTACH_NETWORK,
+            Step.CREATE_VIRTUAL_MACHINE,
+            Step.JOIN_ENTRA_ID,
+            Step.ENROLL_IN_INTUNE,
+            Step.DISABLE_WINDOWS_RESET,
+            Step.REGISTER_SESSION_HOST,
+        ],
+    )
+    async def test_cancelling_in_a_step_takes_everything_away(self, lab: Lab, step: Step) -> None:
+        handle = await lab.start()
+        await lab.until(handle, lambda pc: any(s.step == step and s.state == StepState.RUNNING for s in pc.steps))
+        await asyncio.sleep(0.05)
+
+        await handle.cancel()
+
+        with pytest.raises(WorkflowFailureError) as ended:
+            await handle.result()
+        assert isinstance(ended.value.cause, CancelledError)
+        lab.nothing_left()
+
+    async def test_a_device_that_enrols_while_it_is_taken_away_is_taken_away(self, lab: Lab) -> None:
+        lab.fail("GET", r"/managedDevices$", "Authorization_RequestDenied", 403, skip=20)
+        handle = await lab.start()
+        assert (await lab.settled(handle)).status == CloudPcStatus.FAILED
+        await asyncio.sleep(2)
+        lab.nothing_left()
 
 
 async def test_search_attributes_follow_the_status(lab: Lab) -> None:

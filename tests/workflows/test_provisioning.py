@@ -1,7 +1,5 @@
 """The three stages, end to end: real engine, real clients, simulated cloud."""
 
-import pytest
-
 from models.cloud_pc import STAGES, CloudPcStatus, Stage, Step, StepState
 from tests.workflows.conftest import Lab, policy, step
 

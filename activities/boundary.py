@@ -1,0 +1,38 @@
+"""What every activity runs inside: its failures are judged, its attempts counted, its heart kept beating."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+from temporalio import activity
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from activities.errors import application_error
+from activities.long_running import heartbeats
+from activities.signatures import StepResult
+
+
+class ActivityBoundary(Interceptor):
+    """Wraps every activity of a worker."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Wrap one activity execution."""
+        return _Boundary(next)
+
+
+class _Boundary(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        attempt = activity.info().attempt
+        async with AsyncExitStack() as stack:
+            if activity.info().heartbeat_timeout:
+                await stack.enter_async_context(heartbeats())
+            try:
+                result = await super().execute_activity(input)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                failure = application_error(error, attempt)
+                if failure is None:
+                    raise
+                raise failure from None
+        return result.model_copy(update={"attempts": attempt}) if isinstance(result, StepResult) else result
