@@ -201,7 +201,7 @@ class TestInRealTime:
 
     @pytest.fixture
     def speed(self) -> float:
-        return 200.0
+        return 500.0
 
     @pytest.mark.parametrize(
         "step",
