@@ -57,7 +57,7 @@ def _body(request: CreateVirtualMachineInput, network_interface_id: str) -> dict
     return {
         "location": cloud_pc.region,
         "tags": naming.tags(cloud_pc),
-        "zones": [request.zone] if request.zone else None,
+        **({"zones": [request.zone]} if request.zone else {}),
         # The Entra join extension signs in with it.
         "identity": {"type": "SystemAssigned"},
         "properties": {
