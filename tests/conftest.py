@@ -90,9 +90,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave before the interpreter's own end, which may abort after Temporal clients were used."""
-    if hasattr(config, "workerinput"):
-        return
+    """Leave before the interpreter's own end, which may abort or hang after Temporal clients were used.
+
+    The processes of pytest-xdist have sent all they know by now.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(int(getattr(config, "_exit_status", 0)))

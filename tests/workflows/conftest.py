@@ -21,6 +21,7 @@ from simulator.cloud import Cloud
 from simulator.faults import Fault
 from simulator.server import SimulatorServer
 from worker import make_worker
+from workflows import temporal
 from workflows.cloud_pc import CloudPcWorkflow
 
 SETTLED = (CloudPcStatus.PROVISIONED, CloudPcStatus.PROVISIONED_WITH_WARNINGS, CloudPcStatus.FAILED)
@@ -84,14 +85,20 @@ class Lab:
         """Wait until the Cloud PC is as described."""
         async with asyncio.timeout(seconds):
             while not reached(pc := await handle.query(CloudPcWorkflow.cloud_pc)):
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(0.05)
             return pc
 
     async def settled(self, handle: Handle, attempt: int = 1) -> CloudPc:
         """Wait until an attempt has ended."""
-        return await self.until(
-            handle, lambda pc: pc.attempt == attempt and pc.status in SETTLED and pc.pending_operation is None
-        )
+        async with asyncio.timeout(25):
+            while True:
+                # A query replays the history where nothing is cached; this asks the server only.
+                found = (await handle.describe()).typed_search_attributes
+                if found.get(temporal.STATUS) in SETTLED:
+                    pc = await handle.query(CloudPcWorkflow.cloud_pc)
+                    if pc.attempt == attempt and pc.status in SETTLED and pc.pending_operation is None:
+                        return pc
+                await asyncio.sleep(0.05)
 
     async def until_closed(self, handle: Handle) -> None:
         """Wait until the workflow has ended, however it ended."""

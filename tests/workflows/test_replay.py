@@ -1,7 +1,7 @@
 """Recorded histories replay, and no workflow's commands change unnoticed.
 
 After a change of workflow logic that is gated by `workflow.patched`, or that no history can hold,
-record anew: `python -m pytest -n 0 tests/workflows/test_replay.py --record -k cached`.
+record anew: `python -m pytest -n 0 tests/workflows/test_replay.py --record`.
 """
 
 import json
@@ -26,6 +26,7 @@ async def test_recorded_history_replays(file: Path) -> None:
     await Replayer(workflows=WORKFLOWS, plugins=[PLUGIN]).replay_workflow(history)
 
 
+@pytest.mark.parametrize("max_cached_workflows", [1000], ids=["cached"])
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_commands_are_as_recorded(lab: Lab, name: str, request: pytest.FixtureRequest) -> None:
     runs = await SCENARIOS[name](lab)
