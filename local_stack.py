@@ -57,7 +57,7 @@ class LocalStack:
     def __init__(self, *, speed: float = 60.0, defects: list[str] | None = None) -> None:
         self._speed = speed
         self._defects = defects or []
-        self._directory = Path(tempfile.mkdtemp(prefix="cloud-pc-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="cloud-pc-"))
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = dict(os.environ)
         self.address = f"127.0.0.1:{_port(7233)}"
@@ -85,7 +85,7 @@ class LocalStack:
 
     def start_simulator(self) -> None:
         """Start the simulated cloud and take from it what the worker's environment must hold."""
-        arguments = ["--ca-file", str(self._directory / "ca.pem"), "--speed", str(self._speed)]
+        arguments = ["--ca-file", str(self.directory / "ca.pem"), "--speed", str(self._speed)]
         arguments += [word for defect in self._defects for word in ("--defect", defect)]
         self._start("simulator", [sys.executable, "-m", "simulator", *arguments])
         self._until("simulator", lambda: self._log("simulator").startswith("{"))
@@ -98,7 +98,7 @@ class LocalStack:
         arguments = [
             *(str(TEMPORAL), "server", "start-dev", "--ip", host, "--port", port),
             *("--ui-port", self.web_ui.rpartition(":")[2], "--log-level", "error"),
-            *("--db-filename", str(self._directory / "temporal.db")),
+            *("--db-filename", str(self.directory / "temporal.db")),
             *DEV_SERVER_ARGUMENTS,
         ]
         self._start("temporal", arguments)
@@ -135,12 +135,12 @@ class LocalStack:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
         for number, handler in handlers:
             signal.signal(number, handler)
 
     def _start(self, name: str, command: list[str]) -> None:
-        with (self._directory / f"{name}.log").open("w", encoding="utf-8") as log:
+        with (self.directory / f"{name}.log").open("w", encoding="utf-8") as log:
             # In a session of its own, since Ctrl-C is ours to handle: the parts go down in order.
             self._processes[name] = subprocess.Popen(  # noqa: S603
                 command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
@@ -155,7 +155,7 @@ class LocalStack:
             time.sleep(0.1)
 
     def _log(self, name: str) -> str:
-        return (self._directory / f"{name}.log").read_text(encoding="utf-8")
+        return (self.directory / f"{name}.log").read_text(encoding="utf-8")
 
 
 def _port(wanted: int) -> int:

@@ -69,6 +69,12 @@ def admin() -> Iterator[Admin]:
         yield Admin(stack)
 
 
+def leaked(admin: Admin, secret: str) -> list[str]:
+    """The files of Temporal's database and the logs that hold a secret."""
+    written = [file for file in admin.stack.directory.iterdir() if file.is_file()]
+    return [file.name for file in written if secret.encode() in file.read_bytes()]
+
+
 def test_a_life_by_starter_and_temporal_cli(admin: Admin) -> None:
     shown = admin.starter(
         "provision", "examples/policy.yaml", "--user", "ada@contoso.com", "--service-plan", PLAN, "--wait"
@@ -89,6 +95,10 @@ def test_a_life_by_starter_and_temporal_cli(admin: Admin) -> None:
     inventory = json.dumps(admin.simulator("inventory"))
     assert first["computerName"] not in inventory and second["computerName"] in inventory
     assert first["entraDeviceId"] not in inventory and first["managedDeviceId"] not in inventory
+
+    secret = admin.stack.environment["AZURE_CLIENT_SECRET"]
+    assert leaked(admin, first["computerName"]), "the search finds what is written in clear"
+    assert leaked(admin, secret) == ["simulator.log"], "where the simulated cloud tells it"
 
     query = 'ExecutionStatus="Running" AND CloudPcStatus="provisioned"'
     assert first["id"] in admin.temporal("workflow", "list", "--query", query)

@@ -95,6 +95,21 @@ async def test_makes_the_user_an_administrator_where_the_policy_says_so(lab: Lab
     assert "1c0163c0-47e6-4577-8991-ea5c82e286e4" in roles
 
 
+async def test_the_registration_token_stays_out_of_the_history(lab: Lab) -> None:
+    lab.cloud.defects["avd-agent"] = 1
+    handle = await lab.start()
+    pc = await lab.settled(handle)
+    assert pc.status_detail is not None and pc.status_detail.code == "GuestScriptFailed"
+
+    [pool_id] = lab.exists("Microsoft.DesktopVirtualization/hostPools")
+    pool = lab.cloud.resources.get(pool_id)
+    assert pool is not None
+    token: str = pool.private["registration"]["token"]
+    written = b"".join([event.SerializeToString() for event in (await handle.fetch_history()).events])
+    assert pc.computer_name.encode() in written
+    assert token.encode() not in written and token not in pc.model_dump_json()
+
+
 async def test_two_cloud_pcs_share_network_and_host_pool(lab: Lab) -> None:
     first, second = await lab.start(), await lab.start(user="grace@contoso.com")
     assert (await lab.settled(first)).status == CloudPcStatus.PROVISIONED
