@@ -1,6 +1,7 @@
 """What all tests share: one Temporal dev server, and a simulated cloud and a worker for each test."""
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import AsyncGenerator
@@ -94,6 +95,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
     The processes of pytest-xdist have sent all they know by now.
     """
+    shutil.rmtree(_DIRECTORY, ignore_errors=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(int(getattr(config, "_exit_status", 0)))
