@@ -100,6 +100,11 @@ class Lab:
                         return pc
                 await asyncio.sleep(0.05)
 
+    async def ended(self, handle: Handle) -> CloudPc:
+        """Wait until the workflow has ended and return its result."""
+        async with asyncio.timeout(25):
+            return await handle.result()
+
     async def until_closed(self, handle: Handle) -> None:
         """Wait until the workflow has ended, however it ended."""
         async with asyncio.timeout(25):

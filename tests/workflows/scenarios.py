@@ -19,7 +19,7 @@ async def provisioned(lab: Lab) -> list[WorkflowHistory]:
     handle = await lab.start(policy(userAccountType="administrator"))
     await lab.settled(handle)
     await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
-    await handle.result()
+    await lab.ended(handle)
     return await _runs(lab, handle)
 
 

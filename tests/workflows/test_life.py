@@ -88,7 +88,7 @@ async def test_deprovision_leaves_nothing(lab: Lab) -> None:
 
     await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision(reason="left the company"))
 
-    assert (await handle.result()).status == CloudPcStatus.NOT_PROVISIONED
+    assert (await lab.ended(handle)).status == CloudPcStatus.NOT_PROVISIONED
     lab.nothing_left()
 
 
@@ -97,7 +97,7 @@ async def test_deprovision_outranks_reprovision(lab: Lab) -> None:
     await lab.signal(handle, "deprovision", b"")
     await lab.signal(handle, "reprovision", b"")
 
-    ended = await handle.result()
+    ended = await lab.ended(handle)
 
     assert (ended.status, ended.attempt) == (CloudPcStatus.NOT_PROVISIONED, 1)
     assert [refused.signal for refused in ended.refused_signals] == ["reprovision"]
@@ -144,7 +144,7 @@ async def test_a_signal_without_input_is_a_wish_without_particulars(lab: Lab) ->
     handle = await lab.start()
     await lab.settled(handle)
     await handle.signal("deprovision")
-    assert (await handle.result()).status == CloudPcStatus.NOT_PROVISIONED
+    assert (await lab.ended(handle)).status == CloudPcStatus.NOT_PROVISIONED
 
 
 async def test_unequal_wishes_are_merged(lab: Lab) -> None:
@@ -163,8 +163,9 @@ async def test_a_wish_in_the_middle_of_a_failing_take_down_is_kept(lab: Lab) -> 
     handle = await lab.start()
     await lab.settled(handle)
     await lab.signal(handle, "reprovision", b"")
+    await lab.until(handle, lambda pc: pc.status != CloudPcStatus.PROVISIONED)
     await lab.signal(handle, "deprovision", b"")
-    ended = await handle.result()
+    ended = await lab.ended(handle)
     assert ended.status == CloudPcStatus.NOT_PROVISIONED and ended.pending_operation is None
     lab.nothing_left()
 
@@ -176,7 +177,7 @@ async def test_cancelling_a_provisioned_cloud_pc_takes_it_away(lab: Lab) -> None
     await handle.cancel()
 
     with pytest.raises(WorkflowFailureError) as ended:
-        await handle.result()
+        await lab.ended(handle)
     assert isinstance(ended.value.cause, CancelledError)
     lab.nothing_left()
 
@@ -191,7 +192,7 @@ async def test_a_cancelled_cloud_pc_that_cannot_be_taken_away_stays(lab: Lab) ->
     assert pc.status_detail is not None and Step.DELETE_VIRTUAL_MACHINE in pc.status_detail.leftovers
 
     await lab.signal(handle, "deprovision", b"")
-    assert (await handle.result()).status == CloudPcStatus.NOT_PROVISIONED
+    assert (await lab.ended(handle)).status == CloudPcStatus.NOT_PROVISIONED
     lab.nothing_left()
 
 
@@ -221,7 +222,7 @@ class TestInRealTime:
         await handle.cancel()
 
         with pytest.raises(WorkflowFailureError) as ended:
-            await handle.result()
+            await lab.ended(handle)
         assert isinstance(ended.value.cause, CancelledError)
         lab.nothing_left()
 
