@@ -1,6 +1,5 @@
 """What every activity runs inside: its failures are judged, its attempts counted, its heart kept beating."""
 
-import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -28,8 +27,6 @@ class _Boundary(ActivityInboundInterceptor):
                 await stack.enter_async_context(heartbeats())
             try:
                 result = await super().execute_activity(input)
-            except asyncio.CancelledError:
-                raise
             except Exception as error:
                 failure = application_error(error, attempt)
                 if failure is None:
