@@ -1,9 +1,11 @@
 """The simulator's own address, `/simulator`: what exists, what happened, and rules that break things."""
 
 from dataclasses import asdict
+from typing import Any
 
 from aiohttp import web
 
+from simulator.active_directory import JOIN_USER
 from simulator.cloud import Cloud
 from simulator.faults import Fault
 from simulator.ledger import PATH
@@ -14,9 +16,11 @@ class Control:
     """Answers under `/simulator`; needs no token, for it exists in no real cloud.
 
     - `GET /simulator/ledger`: every mutating request in order, with its outcome.
-    - `GET /simulator/inventory`: the resources, directory objects and guests that exist.
+    - `GET /simulator/inventory`: the resources, directory objects, computer accounts and guests that exist.
     - `POST /simulator/faults`: put a `Fault` in force.
     - `POST /simulator/defects` `{"defect": ..., "guests": n}`: the next n machines are born with it.
+    - `POST /simulator/domain` `{"password": ..., "reachable": ..., "synchronizes": ...}`: change the password of the
+      account that joins, whether the domain controller answers, whether Entra Connect runs; any of them.
     """
 
     def __init__(self, cloud: Cloud) -> None:
@@ -42,13 +46,27 @@ class Control:
                     return web.json_response({"error": f"defect: one of {', '.join(sorted(DEFECTS))}"}, status=400)
                 self._cloud.defects[defect] = guests
                 return web.json_response({}, status=201)
+            case "POST", "/simulator/domain":
+                return self._change_domain(await request.json())
             case _:
                 return web.json_response({"error": "no such address of the simulator"}, status=404)
+
+    def _change_domain(self, body: dict[str, Any]) -> web.Response:
+        domain = self._cloud.active_directory
+        types = {"password": str, "reachable": bool, "synchronizes": bool}
+        if not body or any(not isinstance(value, types.get(name, ())) for name, value in body.items()):
+            return web.json_response({"error": "domain: password, reachable or synchronizes"}, status=400)
+        domain.accounts[JOIN_USER].password = body.get("password", domain.accounts[JOIN_USER].password)
+        domain.reachable = body.get("reachable", domain.reachable)
+        domain.synchronizes = body.get("synchronizes", domain.synchronizes)
+        domain.changed()
+        return web.json_response({})
 
     def inventory(self) -> dict[str, object]:
         """Return what exists: ARM ids by type, directory objects by kind, guests by ARM id."""
         return {
             "resources": self._cloud.resources.inventory(),
             **self._cloud.directory.inventory(),
+            "computers": self._cloud.active_directory.inventory(),
             "guests": {vm_id: asdict(guest) for vm_id, guest in self._cloud.guests.items()},
         }

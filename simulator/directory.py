@@ -11,7 +11,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.windows.guest import Guest
+
 if TYPE_CHECKING:
+    from simulator.active_directory import Computer
     from simulator.cloud import Cloud
 
 Json = dict[str, Any]
@@ -51,8 +54,8 @@ SYNCHRONIZATION_SECONDS = 1800.0
 
 Source: https://learn.microsoft.com/entra/identity/hybrid/connect/how-to-connect-sync-feature-scheduler
 """
-DEVICE_JOIN_TASK_SECONDS = 3600.0
-"""Between two runs of the Automatic-Device-Join task of a domain-joined Windows.
+DEVICE_JOIN_TASK_SECONDS = 1800.0
+"""From there to the next run of the Automatic-Device-Join task of a domain-joined Windows, which comes every hour.
 
 Source: https://learn.microsoft.com/entra/identity/devices/device-registration-how-it-works
 """
@@ -76,6 +79,7 @@ class Directory:
         groups: Groups.
         members: The ids of each group's direct members, by the group's id.
         service_principals: Service principals, with their `remoteDesktopSecurityConfiguration` where they have one.
+        graph_permissions: The Graph application permissions that the tenant's application has been granted.
         skus: What is bought, as `subscribedSku` without its `id` and `consumedUnits`.
         devices: Entra devices as the device registration service sees them.
         visible_devices: Entra devices as Graph reads them, `REPLICATION_SECONDS` behind `devices`.
@@ -93,6 +97,7 @@ class Directory:
         self.groups = _by_id(seed["groups"])
         self.members: dict[str, list[str]] = {id: group.pop("members") for id, group in self.groups.items()}
         self.service_principals = _by_id(seed["servicePrincipals"])
+        self.graph_permissions: list[str] = seed["graphPermissions"]
         self.skus: dict[str, Json] = {sku["skuId"]: sku for sku in seed["subscribedSkus"]}
         self.devices: dict[str, Json] = {}
         self.visible_devices: dict[str, Json] = {}
@@ -212,35 +217,54 @@ class Directory:
         self._register(device)
         return device
 
-    async def hybrid_join_device(self, *, display_name: str, os_version: str) -> Json | None:
-        """Take in a computer that has joined Active Directory, and return when it is registered.
+    def synchronize(self, computers: "Iterable[Computer]") -> None:
+        """Take over what Microsoft Entra Connect has seen in Active Directory.
 
-        Microsoft Entra Connect makes it a pending device; the next run of the computer's own task
-        registers that. Such a device names no virtual machine.
+        A computer without a device gets a pending one, which names no virtual machine; a device without a computer
+        is deleted.
+
+        Source: https://learn.microsoft.com/entra/identity/devices/manage-stale-devices
 
         Args:
-            display_name: Host name.
-            os_version: Windows version, such as `10.0.26100.2314`.
-
-        Returns:
-            The device, or None when it was deleted while it was pending.
+            computers: Every computer account that is synchronised.
 
         """
-        clock = self._cloud.clock
-        await clock.sleep(SYNCHRONIZATION_SECONDS)
-        device = self._new_device(display_name, os_version)
-        device |= {
-            "trustType": "ServerAd",
-            "onPremisesSyncEnabled": True,
-            "onPremisesLastSyncDateTime": clock.timestamp(),
+        seen = {computer.sid: computer for computer in computers}
+        known = {
+            device["onPremisesSecurityIdentifier"]: id
+            for id, device in self.devices.items()
+            if device["onPremisesSyncEnabled"]
         }
-        self.devices[device["id"]] = device
-        self._replicate(device["id"])
-        await clock.sleep(DEVICE_JOIN_TASK_SECONDS)
-        if device["id"] not in self.devices:
-            return None
-        self._register(device)
-        return device
+        for sid in known.keys() - seen.keys():
+            self._delete_device(known[sid])
+        for sid, computer in seen.items():
+            if sid in known:
+                continue
+            device = self._new_device(computer.name, computer.operating_system_version)
+            device |= {
+                "trustType": "ServerAd",
+                "onPremisesSyncEnabled": True,
+                "onPremisesSecurityIdentifier": sid,
+                "onPremisesLastSyncDateTime": self._cloud.clock.timestamp(),
+            }
+            self.devices[device["id"]] = device
+            self._replicate(device["id"])
+
+    def register_computer(self, sid: str) -> Json | None:
+        """Register the device of a computer that has joined Active Directory.
+
+        Args:
+            sid: The computer's security identifier.
+
+        Returns:
+            The device, or None where Entra Connect has brought none.
+
+        """
+        for device in self.devices.values():
+            if device["onPremisesSecurityIdentifier"] == sid:
+                self._register(device)
+                return device
+        return None
 
     def update_device(self, id: str, changes: Json) -> None:
         """Change properties of a device. Graph shows them `REPLICATION_SECONDS` later."""
@@ -248,7 +272,16 @@ class Directory:
         self._replicate(id)
 
     def delete_device(self, id: str) -> None:
-        """Delete a device: its name is free at once, but Graph shows it for `REPLICATION_SECONDS` more."""
+        """Delete a device: its name is free at once, but Graph shows it for `REPLICATION_SECONDS` more.
+
+        One that was synchronised comes back as long as the computer is in Active Directory.
+        """
+        is_synchronized = self.devices[id]["onPremisesSyncEnabled"]
+        self._delete_device(id)
+        if is_synchronized:
+            self._cloud.active_directory.changed()
+
+    def _delete_device(self, id: str) -> None:
         del self.devices[id]
         for members in self.members.values():
             if id in members:
@@ -317,7 +350,7 @@ class Directory:
         Entra ID's `isManaged` follows `MANAGED_SECONDS` later.
 
         Args:
-            device: What `join_device` or `hybrid_join_device` returned.
+            device: What `join_device` or `register_computer` returned.
 
         Returns:
             The managed device, or None when the device or its machine was deleted meanwhile.
@@ -328,6 +361,9 @@ class Directory:
         # A machine made again under the same ARM id is another guest.
         if device["id"] not in self.devices or self._guest_of(device) is not guest:
             return None
+        for managed in self.managed_devices.values():
+            if managed["azureADDeviceId"] == device["deviceId"]:
+                return managed
         managed = self._new_managed_device(device)
         self.managed_devices[managed["id"]] = managed
         self._cloud.spawn(self._show_as_managed(device["id"]))
@@ -387,9 +423,9 @@ class Directory:
             }
             self.update_device(id, changes)
 
-    def _guest_of(self, device: Json) -> Any:
-        vm_ids = [id.split(":", 1)[1].lower() for id in device["physicalIds"] if id.startswith("[AzureResourceId]:")]
-        return self._cloud.guests.get(vm_ids[0]) if vm_ids else None
+    def _guest_of(self, device: Json) -> Guest | None:
+        guests = self._cloud.guests.values()
+        return next((guest for guest in guests if guest.entra_device_id == device["deviceId"]), None)
 
     def _new_managed_device(self, device: Json) -> Json:
         now = self._cloud.clock.timestamp()

@@ -21,19 +21,14 @@ RESOURCE_MANAGER = "https://management.azure.com"
 """The audience of Azure Resource Manager."""
 MICROSOFT_GRAPH = "https://graph.microsoft.com"
 """The audience of Microsoft Graph."""
+KEY_VAULT = "https://vault.azure.net"
+"""The audience of Azure Key Vault."""
 
 _AUDIENCES = {
     RESOURCE_MANAGER: {RESOURCE_MANAGER, "https://management.core.windows.net"},
     MICROSOFT_GRAPH: {MICROSOFT_GRAPH, "00000003-0000-0000-c000-000000000000"},
+    KEY_VAULT: {KEY_VAULT},
 }
-_GRAPH_ROLES = [
-    "Device.ReadWrite.All",
-    "DeviceManagementManagedDevices.PrivilegedOperations.All",
-    "DeviceManagementManagedDevices.ReadWrite.All",
-    "GroupMember.ReadWrite.All",
-    "LicenseAssignment.Read.All",
-    "User.Read.All",
-]
 
 
 class InvalidToken(Exception):
@@ -104,7 +99,7 @@ class TokenService:
 
         Args:
             request: The request.
-            audience: `RESOURCE_MANAGER` or `MICROSOFT_GRAPH`.
+            audience: `RESOURCE_MANAGER`, `MICROSOFT_GRAPH` or `KEY_VAULT`.
 
         Raises:
             InvalidToken: There is no token, or it is not ours, expired or for another audience.
@@ -132,6 +127,8 @@ class TokenService:
             raise InvalidToken("InvalidAuthenticationTokenAudience", message, authority)
 
     def _accepted(self, audience: str) -> set[str]:
+        if audience == KEY_VAULT:
+            return _AUDIENCES[audience] | {self._cloud.key_vault_resource}
         # Clients of a cloud that is not the public one ask for tokens for the address that they talk to.
         return _AUDIENCES[audience] | {self._cloud.base_url}
 
@@ -185,7 +182,7 @@ class TokenService:
             "ver": "1.0",
         }
         if audience.rstrip("/") in self._accepted(MICROSOFT_GRAPH):
-            claims["roles"] = _GRAPH_ROLES
+            claims["roles"] = self._cloud.directory.graph_permissions
         if "CP1" in form.get("claims", ""):
             claims["xms_cc"] = ["CP1"]
         body: dict[str, Any] = {

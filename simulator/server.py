@@ -1,4 +1,4 @@
-"""The simulated cloud as an HTTPS server: one port for Entra ID, Azure Resource Manager and Graph."""
+"""The simulated cloud as an HTTPS server: one port for Entra ID, Azure Resource Manager, Graph and Key Vault."""
 
 import json
 import re
@@ -16,6 +16,7 @@ from simulator.cloud import Cloud
 from simulator.control import Control
 from simulator.entra import TokenService
 from simulator.graph import Graph
+from simulator.key_vault import KeyVault
 from simulator.ledger import LEDGER_ENTRY, PATH
 
 MUTATING_METHODS = frozenset({"PUT", "POST", "PATCH", "DELETE"})
@@ -75,6 +76,7 @@ class SimulatorServer:
                 re.compile(r"/(subscriptions|providers|tenants)(/|$)", re.IGNORECASE),
                 ResourceManager(cloud, self._tokens).handle,
             ),
+            (re.compile(r"/secrets(/|$)", re.IGNORECASE), KeyVault(cloud, self._tokens).handle),
             (re.compile(r"/"), self._tokens.handle),
         ]
         self._host, self._port = host, port

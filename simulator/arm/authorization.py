@@ -29,6 +29,35 @@ BUILT_IN_ROLES = {
 }
 """Names of the built-in roles by their GUIDs."""
 
+_PERMISSIONS: dict[str, tuple[list[str], list[str]]] = {
+    "Owner": (["*"], []),
+    "Contributor": (
+        ["*"],
+        [
+            "Microsoft.Authorization/*/Delete",
+            "Microsoft.Authorization/*/Write",
+            "Microsoft.Authorization/elevateAccess/Action",
+            "Microsoft.Blueprint/blueprintAssignments/write",
+            "Microsoft.Blueprint/blueprintAssignments/delete",
+            "Microsoft.Compute/galleries/share/action",
+        ],
+    ),
+    "Reader": (["*/read"], []),
+    "Role Based Access Control Administrator": (
+        [
+            "Microsoft.Authorization/roleAssignments/write",
+            "Microsoft.Authorization/roleAssignments/delete",
+            "*/read",
+            "Microsoft.Support/*",
+        ],
+        [],
+    ),
+}
+"""`actions` and `notActions` of the general roles; of the others they are not simulated.
+
+Source: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
+"""
+
 _PRINCIPAL_FILTER = re.compile(r"(?:principalId\s+eq\s+|assignedTo\()'(?P<principal>[^']*)'\)?", re.IGNORECASE)
 _ROLE_NAME_FILTER = re.compile(r"roleName\s+eq\s+'(?P<name>[^']*)'", re.IGNORECASE)
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -156,6 +185,25 @@ class RoleDefinitions(ResourceType):
         raise ArmError(403, "RoleDefinitionLimitExceeded", "The simulated cloud has no room for custom roles.")
 
 
+class Permissions(ResourceType):
+    """What the caller may do at a scope: a permission for each role held there, or above.
+
+    Source: https://learn.microsoft.com/rest/api/authorization/permissions/list-for-resource-group
+    """
+
+    type = "Microsoft.Authorization/permissions"
+    is_tracked = False
+
+    async def list(self, call: Call, below: str) -> web.Response:
+        """List the permissions; those of the subscription's roles hold everywhere in it."""
+        return web.json_response({"value": [_permission(name) for name in sorted(self.store.roles)]})
+
+
+def _permission(role_name: str) -> dict[str, Any]:
+    actions, not_actions = _PERMISSIONS[role_name]
+    return {"actions": actions, "notActions": not_actions, "dataActions": [], "notDataActions": []}
+
+
 def _no_such_role(status: int, guid: str) -> ArmError:
     message = f"The specified role definition with ID '{guid}' does not exist."
     return ArmError(status, "RoleDefinitionDoesNotExist", message)
@@ -173,6 +221,6 @@ def _role(guid: str, scope: str) -> dict[str, Any]:
             "type": "BuiltInRole",
             "description": "",
             "assignableScopes": ["/"],
-            "permissions": [],
+            "permissions": [_permission(BUILT_IN_ROLES[guid])] if BUILT_IN_ROLES[guid] in _PERMISSIONS else [],
         },
     }

@@ -3,15 +3,33 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
 
+from simulator.arm.allocation import allocation_failure, check_quota, refused_later, size_of
 from simulator.arm.call import Call
-from simulator.arm.capacity import CORES, IMAGE_DISK_GB, IMAGE_VERSIONS, VIRTUAL_MACHINES, Image, VirtualMachineSize
+from simulator.arm.capacity import ALLOCATION_FAILURES, IMAGE_DISK_GB, VIRTUAL_MACHINES, VirtualMachineSize
+from simulator.arm.capacity_reservations import (
+    cores_to_join,
+    find_reservation,
+    has_room,
+    is_allocated,
+    join,
+    leave,
+)
+from simulator.arm.compute_resource_type import (
+    MACHINES,
+    ComputeResourceType,
+    instance_status,
+    other_subscription,
+    property_change_not_allowed,
+)
 from simulator.arm.errors import ArmError, invalid_parameter, invalid_reference
 from simulator.arm.ids import parent_of, part_of
+from simulator.arm.images import IMAGE_NAMES, SourceImage, find_image
 from simulator.arm.network import (
     NETWORK_INTERFACES,
     attach_interface,
@@ -22,12 +40,11 @@ from simulator.arm.network import (
     release_addresses,
 )
 from simulator.arm.operations import Operations
-from simulator.arm.resource_type import ResourceType, object_in
+from simulator.arm.resource_type import object_in
 from simulator.arm.store import Resource
 from simulator.cloud import TENANT_ID, Cloud
 from simulator.windows.guest import Guest
 
-MACHINES = "Microsoft.Compute/virtualMachines"
 EXTENSIONS = "Microsoft.Compute/virtualMachines/extensions"
 DISKS = "Microsoft.Compute/disks"
 
@@ -84,33 +101,13 @@ _FORBIDDEN_PASSWORDS = frozenset(
 _COMPUTER_NAME_CHARACTERS = re.compile(r"[A-Za-z0-9-]+")
 
 
-class ComputeResourceType(ResourceType):
-    """What the types of Microsoft.Compute have in common."""
-
-    def busy(self, resource: Resource, call: Call) -> ArmError:
-        """Return the 409 for a request that comes during another operation."""
-        what = {"PUT": "Create or update", "PATCH": "Update", "DELETE": "Delete"}.get(call.method, "Action")
-        kind = "VM" if resource.type == MACHINES else "resource"
-        if resource.properties["provisioningState"] == "Deleting":
-            return ArmError(
-                409,
-                "OperationNotAllowed",
-                f"Operation '{what}' is not allowed on {kind} '{resource.name}' since the {kind} is marked for "
-                "deletion. You can only retry the Delete operation (or wait for an ongoing one to complete).",
-            )
-        return ArmError(
-            409,
-            "OperationNotAllowed",
-            f"Operation '{what}' is not allowed on {kind} '{resource.name}' since another operation is in progress.",
-        )
-
-
 class VirtualMachines(ComputeResourceType):
     """Virtual machines.
 
     What a machine remembers in `private`: `power_state` as in `PowerState/running` once Windows ran, `password` as a
-    hash, `size` that counts against the quota, Hyper-V `generation`, code of the last `error`, and `run_command`:
-    whether a v1 run command executes.
+    hash, the `image` that it was made from, what it `uses` of the quota, the id of its capacity `reservation`, the code
+    with which its allocation was `refused`, code of the last `error`, and `run_command`: whether a v1 run command
+    executes.
     """
 
     type = MACHINES
@@ -130,35 +127,46 @@ class VirtualMachines(ComputeResourceType):
     def write(self, resource: Resource, existing: Resource | None, call: Call) -> bool:
         """Check everything that the real service checks before it answers a PUT."""
         _check_match(existing, call.headers)
-        region, properties = resource.location, resource.properties
+        capacity, properties = self.store.capacity, resource.properties
         if existing:
-            storage: dict[str, Any] = properties.setdefault("storageProfile", {})
-            storage.setdefault("imageReference", existing.properties["storageProfile"]["imageReference"])
-        size = self._size(resource)
-        image = _image_of(self, resource)
+            self._check_change(resource, existing)
+            properties["osProfile"] = existing.properties["osProfile"]
+            if kept := existing.properties.get("capacityReservation"):
+                properties.setdefault("capacityReservation", kept)
+        size = size_of(capacity, resource, str(object_in(properties, "hardwareProfile").get("vmSize", "")))
+        image: SourceImage = existing.private["image"] if existing else find_image(self.store, resource)
         _check_security(properties, size, image)
         license_type = properties.get("licenseType")
         if license_type not in (None, "None", "Windows_Client", "Windows_Server"):
             raise invalid_parameter("licenseType", f"The value '{license_type}' of parameter 'licenseType' is invalid.")
-        if existing:
-            self._check_change(resource, existing)
-            properties["osProfile"] = existing.properties["osProfile"]
-        else:
+        if existing is None:
             _check_os_profile(resource)
         interfaces = self._interfaces(resource)
-        old_size = self.store.capacity.sizes[existing.private["size"]] if existing else None
-        self._check_quota(region, old_size, size)
-        disk = self._update_disk(resource, existing) if existing else self._new_disk(resource, image)
+        was_allocated = existing is not None and "id" in existing.properties["storageProfile"]["osDisk"]["managedDisk"]
+        reservation = self._reservation(resource, existing, size)
+        more = self._more_used(resource, reservation, size)
+        joined = reservation if reservation and reservation.id != resource.private.get("reservation") else None
+        check_quota(capacity, resource, more + cores_to_join(capacity, joined) if joined else more)
+        resource.private["refused"] = None
+        if not was_allocated and not (reservation and has_room(self.store, reservation)):
+            resource.private["refused"] = refused_later(capacity, resource, size)
+        if existing and not was_allocated:
+            properties["storageProfile"]["osDisk"] = _merged_disk(resource, existing)
+        disk = self._update_disk(resource, existing) if existing and was_allocated else self._new_disk(resource, image)
 
         self._fill_in(resource, existing, image)
-        self.store.capacity.move(region, old_size, size)
-        resource.private["size"] = size.name.lower()
+        capacity.use(part_of(resource.id, "subscriptions"), resource.location, more)
+        if joined or reservation is None:
+            self._leave_reservation(resource)
+        if joined:
+            join(capacity, joined, resource.id)
+            resource.private["reservation"] = joined.id
         for number, interface in enumerate(interfaces):
             if "virtualMachine" not in interface.properties:
                 made = self.cloud.new_id("macAddress").replace("-", "").upper()
                 mac_address = f"00-0D-3A-{made[0:2]}-{made[2:4]}-{made[4:6]}"
                 attach_interface(interface, resource.id, primary=number == 0, mac_address=mac_address)
-        if existing is None:
+        if not was_allocated:
             self.store.add(disk)
         return True
 
@@ -166,6 +174,8 @@ class VirtualMachines(ComputeResourceType):
         """Start Windows for the first time."""
         if resource.id.lower() in self.cloud.guests:
             return
+        if code := resource.private["refused"]:
+            raise allocation_failure(code)
         profile = resource.properties["osProfile"]
         disk = self.store.get(resource.properties["storageProfile"]["osDisk"]["managedDisk"]["id"])
         defects = [name for name, count in self.cloud.defects.items() if count > 0]
@@ -186,6 +196,8 @@ class VirtualMachines(ComputeResourceType):
         if resource.id.lower() not in self.cloud.guests:
             for interface in self._owned_interfaces(resource):
                 detach_interface(interface, self.cloud.clock)
+            if error.code in ALLOCATION_FAILURES:
+                self.store.remove(resource.properties["storageProfile"]["osDisk"]["managedDisk"].pop("id"))
 
     async def delete(self, call: Call, resource_id: str) -> web.Response:
         """Delete a machine; whatever else is under way on it ends, and deleting twice is deleting once."""
@@ -205,7 +217,9 @@ class VirtualMachines(ComputeResourceType):
     def removed(self, resource: Resource) -> None:
         """Take Windows away, and of interfaces and disk what was to go with the machine."""
         self.cloud.guests.pop(resource.id.lower(), None)
-        self.store.capacity.move(resource.location, self.store.capacity.sizes[resource.private["size"]], None)
+        less = {usage: -count for usage, count in resource.private["uses"].items()}
+        self.store.capacity.use(part_of(resource.id, "subscriptions"), resource.location, less)
+        self._leave_reservation(resource)
         for reference in resource.properties["networkProfile"]["networkInterfaces"]:
             interface = self.store.get(reference["id"])
             if interface is None or not self._is_owned(interface, resource):
@@ -215,7 +229,7 @@ class VirtualMachines(ComputeResourceType):
                 self.store.remove(interface.id)
                 release_addresses(self.store, interface)
         os_disk = resource.properties["storageProfile"]["osDisk"]
-        if disk := self.store.get(os_disk["managedDisk"]["id"]):
+        if disk := self.store.get(os_disk["managedDisk"].get("id", "")):
             disk.body.pop("managedBy", None)
             disk.properties["diskState"] = "Unattached"
             if os_disk["deleteOption"] == "Delete":
@@ -237,7 +251,7 @@ class VirtualMachines(ComputeResourceType):
         failure = f"/{resource.private['error']}" if state == "failed" and "error" in resource.private else ""
         power = resource.private.get("power_state")
         view: dict[str, Any] = {
-            "hyperVGeneration": resource.private["generation"],
+            "hyperVGeneration": resource.private["image"].generation,
             "statuses": [instance_status(f"ProvisioningState/{state}{failure}", f"Provisioning {state}", now)],
         }
         if power:
@@ -261,52 +275,43 @@ class VirtualMachines(ComputeResourceType):
         view["disks"] = [{"name": disk_name, "statuses": [succeeded]}]
         return view
 
-    def _size(self, resource: Resource) -> VirtualMachineSize:
-        name = str(object_in(resource.properties, "hardwareProfile").get("vmSize", ""))
-        region = resource.location
-        capacity = self.store.capacity
-        size = capacity.sizes.get(name.lower())
-        if size is None:
-            raise invalid_parameter(
-                "vmSize",
-                f"The requested VM size {name} is not available in the current region. The sizes available in the "
-                f"current region are: {','.join(size.name for size in capacity.sizes.values())}. Find out more on the "
-                "available VM sizes in each region at https://aka.ms/azure-regions.",
-            )
-        zones: list[str] = resource.body.get("zones") or []
-        offered: list[str] = capacity.regions[region]["zones"]
-        if len(zones) > 1 or any(zone not in offered for zone in zones):
-            raise ArmError(
-                400,
-                "AvailabilityZoneNotSupported",
-                f"The zone(s) '{','.join(zones)}' for resource '{resource.type}/{resource.name}' is not supported. The "
-                f"supported zones for location '{region}' are '{','.join(offered)}'",
-            )
-        if not capacity.is_offered(size, region, zones[0] if zones else None):
-            place = f"location '{region}'" + (f" zones '{zones[0]}'" if zones else "")
-            raise ArmError(
-                409,
-                "SkuNotAvailable",
-                "The requested VM size for resource 'Following SKUs have failed for Capacity Restrictions: "
-                f"{size.name}' is currently not available in {place}. Please try another size or deploy to a different "
-                "location or different zone. See https://aka.ms/azureskunotavailable for details.",
-            )
-        return size
+    def _more_used(self, resource: Resource, reservation: Resource | None, size: VirtualMachineSize) -> Counter[str]:
+        """Note what the machine itself takes of each usage, and return how much more that is than before.
 
-    def _check_quota(self, region: str, old: VirtualMachineSize | None, new: VirtualMachineSize) -> None:
-        capacity = self.store.capacity
-        for usage, more in capacity.exceeded(region, old, new):
-            what = {CORES: "Total Regional Cores", VIRTUAL_MACHINES: "Virtual Machines"}.get(usage, f"{usage} Cores")
-            used = capacity.used[region, usage]
+        The cores of a machine in a reservation are counted there.
+        """
+        uses = Counter({VIRTUAL_MACHINES: 1})
+        if reservation is None:
+            uses += self.store.capacity.cores(size)
+        more = Counter(uses)
+        more.subtract(resource.private.get("uses", {}))
+        resource.private["uses"] = uses
+        return more
+
+    def _reservation(self, resource: Resource, existing: Resource | None, size: VirtualMachineSize) -> Resource | None:
+        """Return the reservation that the machine is to be in, or None.
+
+        A machine that has its room cannot go into a reservation that holds room, or out of one.
+        Source: learn.microsoft.com/azure/virtual-machines/capacity-reservation-remove-vm
+        """
+        wanted = find_reservation(self.store, resource, size.name)
+        if wanted is None:
+            resource.properties.pop("capacityReservation", None)
+        if existing is None or not is_allocated(existing):
+            return wanted
+        present = self.store.get(existing.private.get("reservation", ""))
+        if wanted is not present and any(r and r.private["quantity"] for r in (wanted, present)):
             raise ArmError(
                 409,
                 "OperationNotAllowed",
-                f"Operation could not be completed as it results in exceeding approved {what} quota. Additional "
-                f"details - Deployment Model: Resource Manager, Location: {region}, Current Limit: "
-                f"{capacity.limit(region, usage)}, Current Usage: {used}, Additional Required: {more}, (Minimum) New "
-                f"Limit Required: {used + more}. Please read more about quota limits at "
-                "https://docs.microsoft.com/en-us/azure/azure-supportability/per-vm-quota-requests",
+                f"The capacity reservation group of VM '{existing.name}' can be changed only while the VM is "
+                "deallocated or the reserved quantity is zero. See https://aka.ms/CapacityReservation.",
             )
+        return wanted
+
+    def _leave_reservation(self, resource: Resource) -> None:
+        if present := self.store.get(resource.private.pop("reservation", "")):
+            leave(self.store.capacity, present, resource.id)
 
     def _interfaces(self, resource: Resource) -> list[Resource]:
         network_profile = object_in(resource.properties, "networkProfile")
@@ -316,6 +321,8 @@ class VirtualMachines(ComputeResourceType):
         interfaces: list[Resource] = []
         for reference in references:
             interface = find_referenced(self.store, reference, NETWORK_INTERFACES, resource, self.cloud.clock)
+            if part_of(interface.id, "subscriptions") != part_of(resource.id, "subscriptions"):
+                raise other_subscription(interface.id)
             if interface.location != resource.location:
                 raise invalid_reference(interface.id, resource.id)
             owner = interface.properties.get("virtualMachine")
@@ -331,17 +338,18 @@ class VirtualMachines(ComputeResourceType):
 
     def _check_change(self, resource: Resource, existing: Resource) -> None:
         new, old = resource.properties, existing.properties
+        storage: dict[str, Any] = new.setdefault("storageProfile", {})
         wanted = object_in(new, "osProfile")
         password = wanted.get("adminPassword")
         changed = "adminPassword" if password and _hash(password) != existing.private["password"] else ""
         for name in ("computerName", "adminUsername", "customData"):
             if name in wanted and wanted[name] != old["osProfile"].get(name):
                 changed = name
-        new_image = object_in(new["storageProfile"], "imageReference")
-        old_image = old["storageProfile"]["imageReference"]
-        if any(str(new_image.get(name, old_image[name])).lower() != old_image[name].lower() for name in _IMAGE_NAMES):
+        old_image: dict[str, str] = old["storageProfile"]["imageReference"]
+        new_image = {**old_image, **object_in(storage, "imageReference")}
+        if any(str(new_image.get(name)).lower() != str(old_image.get(name)).lower() for name in ("id", *IMAGE_NAMES)):
             changed = "imageReference"
-        new_disk = object_in(new["storageProfile"], "osDisk")
+        new_disk = object_in(storage, "osDisk")
         old_disk = old["storageProfile"]["osDisk"]
         for name in ("name", "createOption", "osType"):
             if name in new_disk and str(new_disk[name]).lower() != old_disk[name].lower():
@@ -351,9 +359,8 @@ class VirtualMachines(ComputeResourceType):
         if (resource.body.get("zones") or []) != (existing.body.get("zones") or []):
             changed = "zones"
         if changed:
-            raise ArmError(
-                409, "PropertyChangeNotAllowed", f"Changing property '{changed}' is not allowed.", target=changed
-            )
+            raise property_change_not_allowed(changed)
+        storage["imageReference"] = old_image
         new_interfaces: list[dict[str, Any]] = object_in(new, "networkProfile").get("networkInterfaces") or []
         new_ids = {str(interface.get("id")).lower() for interface in new_interfaces}
         if new_ids != {reference["id"].lower() for reference in old["networkProfile"]["networkInterfaces"]}:
@@ -364,8 +371,8 @@ class VirtualMachines(ComputeResourceType):
                 f"{existing.id}. To add or delete network interfaces stop and deallocate the virtual machine.",
             )
 
-    def _new_disk(self, resource: Resource, image: Image) -> Resource:
-        storage = resource.properties["storageProfile"]
+    def _new_disk(self, resource: Resource, image: SourceImage) -> Resource:
+        storage: dict[str, Any] = resource.properties["storageProfile"]
         wanted: dict[str, Any] = storage.setdefault("osDisk", {"createOption": "FromImage"})
         if wanted.get("createOption") != "FromImage":
             raise invalid_parameter("osDisk.createOption", "The value of parameter 'osDisk.createOption' is invalid.")
@@ -396,12 +403,7 @@ class VirtualMachines(ComputeResourceType):
                 "supported.",
                 target=managed["id"],
             )
-        reference = storage["imageReference"]
-        names = "Publishers/{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus/{sku}/Versions/{exactVersion}"
-        subscription = f"/Subscriptions/{part_of(resource.id, 'subscriptions')}"
-        image_id = f"{subscription}/Providers/Microsoft.Compute/Locations/{resource.location}/{names}".format(
-            **reference
-        )
+        reference = "galleryImageReference" if "/galleries/" in image.id.lower() else "imageReference"
         disk = Resource(managed["id"], DISKS, {}, {})
         disk.body = {
             "id": disk.id,
@@ -414,7 +416,7 @@ class VirtualMachines(ComputeResourceType):
             "properties": {
                 "osType": "Windows",
                 "hyperVGeneration": image.generation,
-                "creationData": {"createOption": "FromImage", "imageReference": {"id": image_id}},
+                "creationData": {"createOption": "FromImage", reference: {"id": image.id}},
                 "diskSizeGB": size_gb,
                 "diskSizeBytes": size_gb * 1024**3,
                 "encryption": {"type": "EncryptionAtRestWithPlatformKey"},
@@ -431,15 +433,13 @@ class VirtualMachines(ComputeResourceType):
         return disk
 
     def _update_disk(self, resource: Resource, existing: Resource) -> Resource:
-        storage, old = resource.properties["storageProfile"], existing.properties["storageProfile"]["osDisk"]
-        wanted: dict[str, Any] = {**old, **object_in(storage, "osDisk")}
-        wanted["managedDisk"] = {**old["managedDisk"], **object_in(wanted, "managedDisk")}
-        disk = self.store.get(old["managedDisk"]["id"])
+        wanted = _merged_disk(resource, existing)
+        disk = self.store.get(wanted["managedDisk"]["id"])
         if disk is None:
-            raise ArmError(404, "DiskNotFound", f"Disk {old['name']} is not found.")
+            raise ArmError(404, "DiskNotFound", f"Disk {wanted['name']} is not found.")
         if wanted["diskSizeGB"] != disk.properties["diskSizeGB"]:
             self.resize_disk(disk, wanted["diskSizeGB"])
-        storage["osDisk"] = wanted
+        resource.properties["storageProfile"]["osDisk"] = wanted
         return disk
 
     def resize_disk(self, disk: Resource, size_gb: int) -> None:
@@ -465,13 +465,14 @@ class VirtualMachines(ComputeResourceType):
             if guest := self.cloud.guests.get(machine.id.lower()):
                 guest.disk.size = size_gb * 1024**3
 
-    def _fill_in(self, resource: Resource, existing: Resource | None, image: Image) -> None:
+    def _fill_in(self, resource: Resource, existing: Resource | None, image: SourceImage) -> None:
         properties, old = resource.properties, existing.properties if existing else {}
         properties["vmId"] = old.get("vmId") or self.cloud.new_id("vmId")
         properties["timeCreated"] = old.get("timeCreated") or self.cloud.clock.timestamp()
         version = int(existing.body["etag"].strip('"')) + 1 if existing else 1
         resource.body["etag"] = f'"{version}"'
-        resource.private["generation"] = image.generation
+        resource.private["image"] = image
+        resource.private.pop("error", None)
         for unreadable in ("instanceView", "resources"):
             properties.pop(unreadable, None)
         if identity := resource.body.get("identity"):
@@ -513,6 +514,8 @@ class VirtualMachines(ComputeResourceType):
 
         async def work() -> None:
             resource.private["power_state"] = then
+            if then == "running":
+                self.cloud.guests[resource.id.lower()].restart()
             resource.properties["provisioningState"] = "Succeeded"
 
         def failed(error: ArmError) -> None:
@@ -554,15 +557,6 @@ class Disks(ComputeResourceType):
             raise ArmError(409, "OperationNotAllowed", f"Disk {resource.name} is attached to VM {machine}.")
 
 
-_IMAGE_NAMES = ("publisher", "offer", "sku")
-
-
-def instance_status(code: str, display: str, time: str) -> dict[str, Any]:
-    """Return one status of an instance view."""
-    level = "Error" if "/failed" in code else "Info"
-    return {"code": code, "level": level, "displayStatus": display, "time": time}
-
-
 def hash_of(value: Any) -> str:
     """Return a hash by which two JSON values are told apart without keeping them."""
     return _hash(json.dumps(value, sort_keys=True))
@@ -583,28 +577,15 @@ def _check_match(existing: Resource | None, headers: dict[str, str]) -> None:
         )
 
 
-def _image_of(rules: ResourceType, resource: Resource) -> Image:
-    storage: dict[str, Any] = resource.properties.setdefault("storageProfile", {})
-    reference: dict[str, Any] = storage.setdefault("imageReference", {})
-    if image_id := reference.get("id"):
-        raise ArmError(404, "ImageNotFound", f"The Image '{image_id}' cannot be found in '{resource.location}' region.")
-    names = [str(reference.get(name, "")) for name in _IMAGE_NAMES]
-    image = rules.store.capacity.image(*names)
-    version = str(reference.get("version", ""))
-    if image is None or version not in ("latest", *IMAGE_VERSIONS):
-        raise ArmError(
-            404,
-            "PlatformImageNotFound",
-            f"The platform image '{':'.join([*names, version])}' is not available. Verify that all fields in the "
-            "storage profile are correct. For more details about storage profile information, please refer to "
-            "https://aka.ms/storageprofile",
-            target="imageReference",
-        )
-    reference["exactVersion"] = IMAGE_VERSIONS[-1] if version == "latest" else version
-    return image
+def _merged_disk(resource: Resource, existing: Resource) -> dict[str, Any]:
+    """Return the OS disk of a machine's body with what the body leaves out as it is."""
+    old: dict[str, Any] = existing.properties["storageProfile"]["osDisk"]
+    wanted = {**old, **object_in(resource.properties["storageProfile"], "osDisk")}
+    wanted["managedDisk"] = {**old["managedDisk"], **object_in(wanted, "managedDisk")}
+    return wanted
 
 
-def _check_security(properties: dict[str, Any], size: VirtualMachineSize, image: Image) -> None:
+def _check_security(properties: dict[str, Any], size: VirtualMachineSize, image: SourceImage) -> None:
     if image.generation not in size.generations.split(","):
         raise ArmError(
             400,
@@ -616,12 +597,14 @@ def _check_security(properties: dict[str, Any], size: VirtualMachineSize, image:
     security_type = _security_type(properties)
     if security_type not in ("Standard", "TrustedLaunch", "ConfidentialVM"):
         raise invalid_parameter("securityProfile.securityType", f"The value '{security_type}' is invalid.")
-    if security_type == "TrustedLaunch" and image.generation != "V2":
+    if security_type not in image.security_types:
         raise ArmError(
             400,
             "BadRequest",
             "Use of TrustedLaunch setting is not supported for the provided image. Please select Trusted Launch "
-            "Supported Gen2 OS Image. For more information, see https://aka.ms/TrustedLaunch-FAQ.",
+            "Supported Gen2 OS Image. For more information, see https://aka.ms/TrustedLaunch-FAQ."
+            if security_type == "TrustedLaunch"
+            else "Security type of VM is not compatible with the security type of attached OS Disk.",
         )
 
 

@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.active_directory import CREATE_ACCOUNT
 from simulator.arm.call import Call
 from simulator.arm.compute import EXTENSIONS, ComputeResourceType, hash_of, instance_status
 from simulator.arm.errors import ArmError
 from simulator.arm.ids import parent_of
 from simulator.arm.network import has_outbound_access
 from simulator.arm.resource_type import object_in
-from simulator.arm.store import Resource
+from simulator.arm.store import Resource, ResourceStore
+from simulator.cloud import Cloud
 from simulator.directory import MICROSOFT_INTUNE, HostnameDuplicate
+from simulator.windows.domain import DomainError
 from simulator.windows.guest import Guest
 
 
@@ -34,10 +37,19 @@ HANDLERS = (
     Handler("Microsoft.Powershell", "DSC", ("2.73", "2.77", "2.83")),
 )
 """What can be installed; the other handlers succeed and do nothing."""
+_JOIN_FLAGS = {0x01: "NetSetupJoinDomain", 0x02: "NetSetupAcctCreate", 0x20: "NetSetupDomainJoinIfJoined"}
+"""What JsonADDomainExtension calls the flags of NetJoinDomain.
+
+Source: https://learn.microsoft.com/windows/win32/api/lmjoin/nf-lmjoin-netjoindomain
+"""
 
 
 class Extensions(ComputeResourceType):
-    """Extensions of a machine; they are installed one after another."""
+    """Extensions of a machine; they are installed one after another.
+
+    What an extension remembers in `private`: its `instance_view`, a hash of its `settings`, the `protected` ones until
+    the handler has run, and the handler's `failure`: a status of the instance view, with `substatuses`.
+    """
 
     type = EXTENSIONS
     create_seconds = 120
@@ -49,7 +61,9 @@ class Extensions(ComputeResourceType):
         machine = self.machine(resource.id)
         properties = resource.properties
         handler = _handler(properties)
-        settings = {"settings": properties.get("settings"), "protected": properties.pop("protectedSettings", None)}
+        protected = object_in(properties, "protectedSettings")
+        properties.pop("protectedSettings", None)
+        settings = {"settings": properties.get("settings"), "protected": protected}
         settings["force"] = properties.get("forceUpdateTag")
         wanted = hash_of(settings)
         if existing:
@@ -68,7 +82,7 @@ class Extensions(ComputeResourceType):
         check_machine_runs(machine)
         properties.setdefault("autoUpgradeMinorVersion", False)
         properties.pop("instanceView", None)
-        resource.private["settings"] = wanted
+        resource.private |= {"settings": wanted, "protected": protected, "failure": {}}
         self._note(resource, "creating", "Provisioning in progress")
         return True
 
@@ -76,15 +90,23 @@ class Extensions(ComputeResourceType):
         """Run the handler in the guest."""
         machine = self.machine(resource.id)
         handler = _handler(resource.properties)
+        protected = resource.private.pop("protected")
+        message = ""
         if handler == ENTRA_JOIN:
             await self._join_entra_id(resource, machine)
         elif handler == DOMAIN_JOIN:
-            self._join_domain(resource, machine)
-        self._note(resource, "succeeded", "Provisioning succeeded")
+            message = self._join_domain(resource, machine, protected)
+        self._note(resource, "succeeded", "Provisioning succeeded", message)
 
     def failed(self, resource: Resource, error: ArmError) -> None:
         """Show the failure in the instance view."""
-        self._note(resource, f"failed/{error.code}", "Provisioning failed", error.message)
+        resource.private.pop("protected", None)
+        failure = resource.private["failure"]
+        if not failure:
+            self._note(resource, f"failed/{error.code}", "Provisioning failed", error.message)
+            return
+        self._note(resource, "failed/1", "Provisioning failed", failure["message"])
+        resource.private["instance_view"]["substatuses"] = failure["substatuses"]
 
     def view(self, resource: Resource, call: Call | None = None) -> dict[str, Any]:
         """Return the extension, on demand with its instance view."""
@@ -141,35 +163,80 @@ class Extensions(ComputeResourceType):
         guest.entra_tenant_id = identity["tenantId"]
         settings = object_in(resource.properties, "settings")
         if settings.get("mdmId") == MICROSOFT_INTUNE:
-            self.cloud.spawn(self._enroll(guest, device))
+            self.cloud.spawn(_enroll(self.cloud, guest, device))
 
-    def _join_domain(self, resource: Resource, machine: Resource) -> None:
-        settings = object_in(resource.properties, "settings")
-        domain = next((str(value) for name, value in settings.items() if name.lower() == "name"), "")
+    def _join_domain(self, resource: Resource, machine: Resource, protected: dict[str, Any]) -> str:
+        """Join the machine to a domain and return what the handler says.
+
+        Where the account cannot be made the handler tries to join with one that exists, as the real one does:
+        github.com/DefensiveOrigins/APT-Lab-Terraform/issues/10. The statuses are those of
+        github.com/Azure/azure-quickstart-templates/issues/9174.
+        """
+        settings = {name.lower(): str(value) for name, value in object_in(resource.properties, "settings").items()}
+        password = next((str(value) for name, value in protected.items() if name.lower() == "password"), "")
+        domain, unit, user = (settings.get(name, "") for name in ("name", "oupath", "user"))
         guest = self.cloud.guests[machine.id.lower()]
-        if guest.entra_joined or not domain:
-            raise ArmError(
-                409,
-                "VMExtensionProvisioningError",
-                f"VM has reported a failure when processing extension '{resource.name}' (publisher "
-                "'Microsoft.Compute' and type 'JsonADDomainExtension'). Error message: 'Exception(s) occurred while "
-                f"joining Domain '{domain}''.",
-            )
-        guest.domain = domain
-        self.cloud.spawn(self._join_hybrid(guest))
-
-    async def _join_hybrid(self, guest: Guest) -> None:
-        device = await self.cloud.directory.hybrid_join_device(
-            display_name=guest.computer_name, os_version=f"10.0.{guest.os_build}"
+        if guest.domain and guest.domain.lower() == domain.lower():
+            return f"Join completed for Domain '{domain}'"
+        options = int(settings["options"]) if settings.get("options", "").isdecimal() else 0x01 | CREATE_ACCOUNT
+        refusals: list[dict[str, Any]] = []
+        for tried in dict.fromkeys((options, options & ~CREATE_ACCOUNT)):
+            try:
+                self.cloud.active_directory.join(
+                    guest, domain, user, password, unit, tried, dns_servers(self.store, machine)
+                )
+            except DomainError as error:
+                meaning = "User Specified" if tried == options else "User Specified without NetSetupAcctCreate"
+                flags = ", ".join(name for flag, name in _JOIN_FLAGS.items() if tried & flag)
+                code = f"ComponentStatus/JoinDomainException for Option {tried} meaning '{meaning}'/failed/1"
+                message = (
+                    f"ERROR - Failed to join domain='{domain}', ou='{unit}', user='{user}', option='{flags}' "
+                    f"(#{tried} meaning '{meaning}'). Error code {error.win32_code}"
+                )
+                status = instance_status(code, "Provisioning failed", self.cloud.clock.timestamp())
+                refusals.append({**status, "message": message})
+                continue
+            if settings.get("restart", "").lower() == "true":
+                guest.restart()
+            return f"Join completed for Domain '{domain}'"
+        message = f"Exception(s) occurred while joining Domain '{domain}'"
+        resource.private["failure"] = {"message": message, "substatuses": refusals}
+        raise ArmError(
+            409,
+            "VMExtensionProvisioningError",
+            f"VM has reported a failure when processing extension '{resource.name}' (publisher 'Microsoft.Compute' and "
+            f"type 'JsonADDomainExtension'). Error message: '{message}'. More information on troubleshooting is "
+            "available at https://aka.ms/vmextensionwindowstroubleshoot. ",
         )
-        if device:
-            guest.entra_joined = True
-            guest.entra_device_id = device["deviceId"]
-            # What the group policy for automatic MDM enrolment does.
-            await self._enroll(guest, device)
 
-    async def _enroll(self, guest: Guest, device: dict[str, Any]) -> None:
-        guest.mdm_enrolled = await self.cloud.directory.enroll_device(device) is not None
+
+async def _enroll(cloud: Cloud, guest: Guest, device: dict[str, Any]) -> None:
+    guest.mdm_enrolled = await cloud.directory.enroll_device(device) is not None
+
+
+def start_enrollment(cloud: Cloud, guest: Guest) -> None:
+    """Let a guest enrol in Intune by its device credential, if it has just asked for that."""
+    if not guest.mdm_enrollment_requested:
+        return
+    guest.mdm_enrollment_requested = False
+    devices = cloud.directory.devices.values()
+    device = next((device for device in devices if device["deviceId"] == guest.entra_device_id), None)
+    if device is not None:
+        cloud.spawn(_enroll(cloud, guest, device))
+
+
+def dns_servers(store: ResourceStore, machine: Resource) -> list[str]:
+    """Return the addresses of a machine's own DNS servers: those of its interface, or else of its network."""
+    for reference in machine.properties["networkProfile"]["networkInterfaces"]:
+        interface = store.get(reference["id"])
+        if interface is None:
+            continue
+        if own := object_in(interface.properties, "dnsSettings").get("dnsServers"):
+            return own
+        network = store.get(parent_of(interface.properties["ipConfigurations"][0]["properties"]["subnet"]["id"]))
+        if network and (given := object_in(network.properties, "dhcpOptions").get("dnsServers")):
+            return given
+    return []
 
 
 def check_machine_runs(machine: Resource) -> None:

@@ -4,35 +4,35 @@ import re
 
 from aiohttp import web
 
-from simulator.arm.authorization import RoleAssignments, RoleDefinitions
+from simulator.arm.authorization import Permissions, RoleAssignments, RoleDefinitions
 from simulator.arm.call import Call
+from simulator.arm.capacity_reservations import CAPACITY_RESERVATION_TYPES
 from simulator.arm.compute import MACHINES, Disks, VirtualMachines
 from simulator.arm.desktopvirtualization import DESKTOP_TYPES
 from simulator.arm.errors import ArmError, not_found
+from simulator.arm.existing import seed
 from simulator.arm.extensions import Extensions
 from simulator.arm.ids import Address, part_of
+from simulator.arm.images import IMAGE_TYPES
 from simulator.arm.network import NETWORK_TYPES, network_usages
-from simulator.arm.offerings import compute_usages, images, resource_skus
+from simulator.arm.offerings import compute_usages, marketplace_images, resource_skus
 from simulator.arm.operations import Operations
 from simulator.arm.resource_type import ResourceType
 from simulator.arm.resources import (
     RESOURCE_GROUPS,
-    SUBSCRIPTION,
+    SUBSCRIPTIONS,
     ResourceGroups,
     Subscriptions,
     being_deleted,
     group_of,
     invalid_namespace,
+    subscription_of,
 )
 from simulator.arm.run_commands import RunCommandAction, RunCommands
-from simulator.arm.store import Resource
 from simulator.arm.throttling import Throttle
-from simulator.cloud import RESOURCE_GROUP, SUBSCRIPTION_ID, Cloud
+from simulator.cloud import Cloud
 from simulator.entra import RESOURCE_MANAGER, InvalidToken, TokenService
-from simulator.ledger import LEDGER_ENTRY
-
-HOME_REGION = "westeurope"
-"""The region of the resource group that exists from the start."""
+from simulator.ledger import LEDGER_ENTRY, PATH
 
 _MACHINE = re.compile(rf".*/providers/{MACHINES}/[^/]+", re.IGNORECASE)
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -50,7 +50,7 @@ class ResourceManager:
         self._cloud = cloud
         self._tokens = tokens
         self._store = cloud.resources
-        self._throttle = Throttle(cloud.clock)
+        self._throttles = {subscription: Throttle(cloud.clock) for subscription in ("", *SUBSCRIPTIONS)}
         self.operations = Operations(cloud)
         self._types: dict[str, ResourceType] = {}
         machines = VirtualMachines(cloud, self.operations)
@@ -60,16 +60,23 @@ class ResourceManager:
             Disks(cloud, self.operations, machines),
             *(
                 kind(cloud, self.operations)
-                for kind in (Extensions, RunCommands, *NETWORK_TYPES, *DESKTOP_TYPES, RoleAssignments, RoleDefinitions)
+                for kind in (
+                    Extensions,
+                    RunCommands,
+                    *CAPACITY_RESERVATION_TYPES,
+                    *IMAGE_TYPES,
+                    *NETWORK_TYPES,
+                    *DESKTOP_TYPES,
+                    RoleAssignments,
+                    RoleDefinitions,
+                    Permissions,
+                )
             ),
         ):
             self._types[rules.type.lower()] = rules
         groups = ResourceGroups(cloud, self.operations, self._types)
         self._subscriptions = Subscriptions(cloud, groups, self._types)
-        first = Resource(f"{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}", RESOURCE_GROUPS, {}, {})
-        first.body = {"id": first.id, "name": first.name, "type": RESOURCE_GROUPS, "location": HOME_REGION}
-        first.body["properties"] = {"provisioningState": "Succeeded"}
-        self._store.add(first)
+        seed({**self._types, RESOURCE_GROUPS.lower(): groups})
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
@@ -82,7 +89,7 @@ class ResourceManager:
         headers["x-ms-routing-request-id"] = f"WESTEUROPE:{now}:{headers['x-ms-request-id']}"
         try:
             self._tokens.authorize(request, RESOURCE_MANAGER)
-            headers |= self._throttle.enter(request.method)
+            headers |= self._throttle_of(request[PATH]).enter(request.method)
             call = await Call.read(request)
             response = await self._route(call)
         except InvalidToken as error:
@@ -123,11 +130,11 @@ class ResourceManager:
                     self._charge("GetOperation", operation.resource_id)
                 return self.operations.answer(operation_id, monitor=call.flag("monitor"))
             case "GET", ["usages"] if namespace == "microsoft.compute":
-                return compute_usages(self._store.capacity, region)
+                return compute_usages(self._store.capacity, part_of(call.path, "subscriptions").lower(), region)
             case "GET", ["usages"] if namespace == "microsoft.network":
-                return web.json_response({"value": network_usages(self._store, SUBSCRIPTION, region)})
+                return web.json_response({"value": network_usages(self._store, subscription_of(call.path), region)})
             case "GET", ["publishers", *_] if namespace == "microsoft.compute":
-                return images(self._store.capacity, call, SUBSCRIPTION)
+                return marketplace_images(self._store.capacity, call, subscription_of(call.path))
             case _:
                 raise ArmError(404, "InvalidResourceType", f"Nothing is found at {call.path}.")
 
@@ -141,7 +148,7 @@ class ResourceManager:
                     below = self._stored_id(call, types[:-1], names)
                     self._types["/".join((call.address.namespace, *types[:-1])).lower()].existing(below)
                 if rules.type == MACHINES:
-                    self._throttle.charge("HighCostGet")
+                    self._throttle_of(call.path).charge("HighCostGet")
                 else:
                     self._charge("LowCostGet", below)
                 return await rules.list(call, below)
@@ -190,7 +197,7 @@ class ResourceManager:
             raise not_found("/".join((extended.namespace, *extended.segments)), group)
         if part_of(scope, "resourceGroups"):
             group_of(None, scope)
-        return SUBSCRIPTION if scope else ""
+        return subscription_of(scope)
 
     def _stored_id(self, call: Call, types: tuple[str, ...], names: tuple[str, ...]) -> str:
         """Return a resource's id with everything that exists already written as it is stored."""
@@ -229,7 +236,9 @@ class ResourceManager:
                     }
                 ],
             )
-        group = self._store.get(f"{SUBSCRIPTION}/resourceGroups/{part_of(resource_id, 'resourceGroups')}")
+        group = self._store.get(
+            f"{subscription_of(resource_id)}/resourceGroups/{part_of(resource_id, 'resourceGroups')}"
+        )
         if group and group.operation:
             raise being_deleted(group)
 
@@ -243,12 +252,16 @@ class ResourceManager:
     def _charge(self, policy: str, resource_id: str) -> None:
         """Count a request about a machine, or about what belongs to one; others are not counted."""
         if machine := _MACHINE.match(resource_id):
-            self._throttle.charge(policy, machine[0])
+            self._throttle_of(resource_id).charge(policy, machine[0])
+
+    def _throttle_of(self, path: str) -> Throttle:
+        """Return the limits of the subscription that a path lies in, or else those of the tenant."""
+        return self._throttles.get(part_of(path, "subscriptions").lower(), self._throttles[""])
 
 
 def _check_subscription(path: str) -> None:
     subscription = part_of(path, "subscriptions")
-    if not subscription or subscription.lower() == SUBSCRIPTION_ID:
+    if not subscription or subscription.lower() in SUBSCRIPTIONS:
         return
     if not _GUID.fullmatch(subscription):
         raise ArmError(

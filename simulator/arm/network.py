@@ -9,7 +9,7 @@ from aiohttp import web
 
 from simulator.arm.call import Call
 from simulator.arm.errors import ArmError, invalid_reference
-from simulator.arm.ids import parent_of
+from simulator.arm.ids import parent_of, part_of
 from simulator.arm.resource_type import ResourceType, merged, object_in
 from simulator.arm.store import Resource, ResourceStore
 from simulator.clock import Clock
@@ -230,7 +230,8 @@ class NetworkInterfaces(NetworkResourceType):
         if subnet is None:
             raise ArmError(400, "SubnetMissing", f"IP configuration {configuration['id']} names no subnet.")
         network = self.store.get(parent_of(subnet.id))
-        if network is None or network.location != resource.location:
+        is_near = network is not None and network.location == resource.location
+        if not is_near or part_of(subnet.id, "subscriptions") != part_of(resource.id, "subscriptions"):
             raise invalid_reference(subnet.id, resource.id)
         public = self.referenced(properties.get("publicIPAddress"), PUBLIC_IP_ADDRESSES, resource)
         if public and (user := _user_of(self.store, public)) and user.lower() != configuration["id"].lower():

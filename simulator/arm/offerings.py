@@ -1,4 +1,4 @@
-"""What Microsoft.Compute offers: VM sizes with their restrictions, quota, gallery images."""
+"""What Microsoft.Compute offers: VM sizes with their restrictions, quota, Marketplace images."""
 
 import re
 from typing import Any
@@ -22,12 +22,12 @@ def resource_skus(capacity: Capacity, call: Call) -> web.Response:
     return web.json_response({"value": [_sku(capacity, s, r) for r in regions for s in capacity.sizes.values()]})
 
 
-def compute_usages(capacity: Capacity, region: str) -> web.Response:
+def compute_usages(capacity: Capacity, subscription: str, region: str) -> web.Response:
     """Answer `GET .../Microsoft.Compute/locations/{region}/usages`."""
     usages = [
         {
             "name": {"value": name, "localizedValue": localized},
-            "currentValue": capacity.used[region, name],
+            "currentValue": capacity.used[subscription, region, name],
             "limit": capacity.limit(region, name),
             "unit": "Count",
         }
@@ -36,7 +36,7 @@ def compute_usages(capacity: Capacity, region: str) -> web.Response:
     return web.json_response({"value": usages})
 
 
-def images(capacity: Capacity, call: Call, subscription: str) -> web.Response:
+def marketplace_images(capacity: Capacity, call: Call, subscription: str) -> web.Response:
     """Answer what is asked below `.../Microsoft.Compute/locations/{region}/publishers`."""
     _, region, *path = call.address.segments
     folded = [segment.lower() for segment in path]
@@ -110,6 +110,7 @@ def _sku(capacity: Capacity, size: VirtualMachineSize, region: str) -> dict[str,
         "AcceleratedNetworkingEnabled": size.vCPUs > 1,
         "EphemeralOSDiskSupported": False,
         "LowPriorityCapable": size.vCPUs > 1,
+        "CapacityReservationSupported": size.reservable,
         "TrustedLaunchDisabled": "V2" not in size.generations.split(","),
         **({"GPUs": size.gpus} if size.gpus else {}),
     }

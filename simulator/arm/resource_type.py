@@ -7,10 +7,11 @@ from aiohttp import web
 
 from simulator.arm.call import Call
 from simulator.arm.errors import ArmError, not_found
-from simulator.arm.ids import parent_of, part_of
+from simulator.arm.ids import Address, parent_of, part_of
 from simulator.arm.operations import Operations
 from simulator.arm.store import Resource
 from simulator.cloud import Cloud
+from simulator.ledger import LedgerEntry
 
 Action = Callable[[Resource, Call], Awaitable[web.Response]]
 
@@ -103,6 +104,15 @@ class ResourceType:
         """Create or update a resource."""
         existing = self.store.get(resource_id)
         return self._write(call, resource_id, existing, call.body)
+
+    def seed(self, resource_id: str, body: dict[str, Any]) -> None:
+        """Make a resource that has always been there: without a request, its ledger entry and its delay."""
+        entry = LedgerEntry(0, "", "PUT", resource_id)
+        call = Call("PUT", resource_id, Address.parse(resource_id), {}, {}, body, entry)
+        resource = self._wanted(resource_id, None, body)
+        self.write(resource, None, call)
+        resource.properties["provisioningState"] = "Succeeded"
+        self.store.add(resource)
 
     async def patch(self, call: Call, resource_id: str) -> web.Response:
         """Update a resource by what is to be different about it."""

@@ -1,4 +1,4 @@
-"""Microsoft.Resources: the tenant, the subscription, resource groups, resource providers and the generic listing."""
+"""Microsoft.Resources: the tenant, its subscriptions, resource groups, resource providers and the generic listing."""
 
 import re
 from typing import Any
@@ -11,11 +11,11 @@ from simulator.arm.ids import part_of
 from simulator.arm.operations import Operations
 from simulator.arm.resource_type import ResourceType, merged
 from simulator.arm.store import Resource
-from simulator.cloud import SUBSCRIPTION_ID, TENANT_ID, Cloud
+from simulator.cloud import SECOND_SUBSCRIPTION_ID, SUBSCRIPTION_ID, TENANT_ID, Cloud
 
 RESOURCE_GROUPS = "Microsoft.Resources/resourceGroups"
-SUBSCRIPTION = f"/subscriptions/{SUBSCRIPTION_ID}"
-"""ARM id of the subscription."""
+SUBSCRIPTIONS = {SUBSCRIPTION_ID: "Cloud PCs", SECOND_SUBSCRIPTION_ID: "Branch offices"}
+"""Display names of the subscriptions by their ids."""
 
 REGISTRATION_SECONDS = 60
 """How long a resource provider takes to be registered."""
@@ -64,7 +64,12 @@ class ResourceGroups(ResourceType):
 
         resource.properties["provisioningState"] = "Deleting"
         operation = self.operations.begin(
-            call, resource, 120, work, failed, path=f"/subscriptions/{SUBSCRIPTION_ID}/operationresults"
+            call,
+            resource,
+            120,
+            work,
+            failed,
+            path=f"/subscriptions/{part_of(resource.id, 'subscriptions')}/operationresults",
         )
         return web.Response(status=202, headers=self.operations.headers(operation, status=False, monitor=True))
 
@@ -74,7 +79,7 @@ class ResourceGroups(ResourceType):
 
 
 class Subscriptions:
-    """What is asked of the tenant and the subscription themselves."""
+    """What is asked of the tenant and the subscriptions themselves."""
 
     def __init__(self, cloud: Cloud, groups: ResourceGroups, types: dict[str, ResourceType]) -> None:
         self._cloud = cloud
@@ -84,28 +89,32 @@ class Subscriptions:
     async def handle(self, call: Call) -> web.Response:
         """Answer a request whose address names no resource provider."""
         parts = call.address.scope.strip("/").split("/")
+        subscription = subscription_of(call.path)
         match call.method, [part.lower() for part in parts]:
             case "GET", ["tenants"]:
                 return web.json_response({"value": [_tenant()]})
             case "GET", ["subscriptions"]:
-                return web.json_response({"value": [_subscription()]})
+                return web.json_response(
+                    {"value": [_subscription(subscription_id) for subscription_id in SUBSCRIPTIONS]}
+                )
             case "GET", ["subscriptions", _]:
-                return web.json_response(_subscription())
+                return web.json_response(_subscription(part_of(subscription, "subscriptions")))
             case "GET", ["subscriptions", _, "locations"]:
-                return web.json_response({"value": self._locations()})
+                return web.json_response({"value": self._locations(subscription)})
             case "GET", ["subscriptions", _, "providers"]:
-                return web.json_response({"value": [self.provider(name) for name in self._namespaces().values()]})
+                names = self._namespaces().values()
+                return web.json_response({"value": [self._provider(subscription, name) for name in names]})
             case "GET", ["subscriptions", _, "resources"]:
-                return self._list_resources(call, SUBSCRIPTION)
+                return self._list_resources(call, subscription)
             case "GET", ["subscriptions", _, "operationresults", operation_id]:
                 return self._groups.operations.answer(operation_id, monitor=True)
             case "GET", ["subscriptions", _, "resourcegroups"]:
-                return await self._groups.list(call, SUBSCRIPTION)
+                return await self._groups.list(call, subscription)
             case "GET", ["subscriptions", _, "resourcegroups", _, "resources"]:
                 group = self._groups.existing("/" + "/".join(parts[:4]))
                 return self._list_resources(call, group.id)
             case method, ["subscriptions", _, "resourcegroups", _]:
-                return await self._group(method, call, f"{SUBSCRIPTION}/resourceGroups/{parts[3]}")
+                return await self._group(method, call, f"{subscription}/resourceGroups/{parts[3]}")
             case _:
                 raise ArmError(404, "NotFound", f"No resource was found at {call.path}.")
 
@@ -114,29 +123,29 @@ class Subscriptions:
         namespace = self._namespaces().get(call.address.namespace.lower())
         if namespace is None:
             raise invalid_namespace(call.address.namespace)
+        subscription = subscription_of(call.path)
         match call.method, [segment.lower() for segment in call.address.segments]:
             case "GET", []:
-                return web.json_response(self.provider(namespace))
+                return web.json_response(self._provider(subscription, namespace))
             case "POST", ["register"]:
                 call.entry.effect = "updated"
                 self._cloud.spawn(self._register(namespace))
-                return web.json_response(self.provider(namespace))
+                return web.json_response(self._provider(subscription, namespace))
             case "POST", ["unregister"]:
                 call.entry.effect = "updated"
                 self._cloud.resources.unregistered.add(namespace.lower())
-                return web.json_response(self.provider(namespace))
+                return web.json_response(self._provider(subscription, namespace))
             case _:
                 raise ArmError(405, "MethodNotAllowed", f"{call.method} is not allowed at {call.path}.")
 
-    def provider(self, namespace: str) -> dict[str, Any]:
-        """Return a resource provider as it is shown."""
+    def _provider(self, subscription: str, namespace: str) -> dict[str, Any]:
         is_registered = namespace.lower() not in self._cloud.resources.unregistered
         names = [
             rules.type.split("/", 1)[1] for rules in self._types.values() if rules.type.startswith(f"{namespace}/")
         ]
         locations = [region["displayName"] for region in self._cloud.resources.capacity.regions.values()]
         return {
-            "id": f"{SUBSCRIPTION}/providers/{namespace}",
+            "id": f"{subscription}/providers/{namespace}",
             "namespace": namespace,
             "registrationPolicy": "RegistrationRequired",
             "registrationState": "Registered" if is_registered else "NotRegistered",
@@ -177,10 +186,10 @@ class Subscriptions:
         top = int(call.query.get("$top", len(found)))
         return web.json_response({"value": found[:top]})
 
-    def _locations(self) -> list[dict[str, Any]]:
+    def _locations(self, subscription: str) -> list[dict[str, Any]]:
         return [
             {
-                "id": f"{SUBSCRIPTION}/locations/{name}",
+                "id": f"{subscription}/locations/{name}",
                 "name": name,
                 "type": "Region",
                 "displayName": region["displayName"],
@@ -193,6 +202,12 @@ class Subscriptions:
     def _namespaces(self) -> dict[str, str]:
         names = (rules.type.split("/", 1)[0] for rules in self._types.values())
         return {name.lower(): name for name in names}
+
+
+def subscription_of(path: str) -> str:
+    """Return the ARM id of the subscription that a path lies in, or an empty string for the tenant."""
+    subscription_id = part_of(path, "subscriptions").lower()
+    return f"/subscriptions/{subscription_id}" if subscription_id else ""
 
 
 def group_of(resource: Resource | None, resource_id: str) -> Resource:
@@ -235,12 +250,12 @@ def _tenant() -> dict[str, Any]:
     }
 
 
-def _subscription() -> dict[str, Any]:
+def _subscription(subscription_id: str) -> dict[str, Any]:
     return {
-        "id": SUBSCRIPTION,
-        "subscriptionId": SUBSCRIPTION_ID,
+        "id": f"/subscriptions/{subscription_id}",
+        "subscriptionId": subscription_id,
         "tenantId": TENANT_ID,
-        "displayName": "Cloud PCs",
+        "displayName": SUBSCRIPTIONS[subscription_id],
         "state": "Enabled",
         "authorizationSource": "RoleBased",
         "subscriptionPolicies": {

@@ -7,11 +7,12 @@ from typing import Any
 
 from aiohttp import web
 
+from simulator.active_directory import ReachedDomain
 from simulator.arm.call import Call
 from simulator.arm.compute import ComputeResourceType, VirtualMachines, hash_of
 from simulator.arm.desktopvirtualization import register_session_host
 from simulator.arm.errors import ArmError, invalid_parameter
-from simulator.arm.extensions import check_machine_runs
+from simulator.arm.extensions import check_machine_runs, dns_servers, start_enrollment
 from simulator.arm.ids import parent_of
 from simulator.arm.operations import Operations
 from simulator.arm.resource_type import object_in
@@ -183,7 +184,7 @@ class RunCommandAction:
 
 
 def run_in_guest(cloud: Cloud, machine: Resource, script: str, parameters: dict[str, str]) -> ScriptResult:
-    """Run a script in a machine's guest and let the Azure Virtual Desktop agent do its part afterwards.
+    """Run a script in a machine's guest and let its agents, of Azure Virtual Desktop and Intune, do their part.
 
     Raises:
         ArmError: There is no guest any more.
@@ -197,8 +198,10 @@ def run_in_guest(cloud: Cloud, machine: Resource, script: str, parameters: dict[
             f"VM '{machine.name}' has not reported status for VM agent or extensions. Verify that the OS is up and "
             "healthy, the VM has a running VM agent, and that it can establish outbound connections to Azure storage.",
         )
-    result = run_script(guest, script, parameters)
+    domain = ReachedDomain(cloud, guest, dns_servers(cloud.resources, machine))
+    result = run_script(guest, script, parameters, domain)
     register_session_host(cloud, machine, guest)
+    start_enrollment(cloud, guest)
     return result
 
 

@@ -50,12 +50,14 @@ class ResourceStore:
     Attributes:
         capacity: What VM sizes and how much quota the subscription has; tests change it here.
         unregistered: Lower-case namespaces of the resource providers that are not registered.
+        roles: Names of the built-in roles that the application holds on the subscription.
 
     """
 
     def __init__(self) -> None:
         self.capacity = Capacity()
         self.unregistered: set[str] = set()
+        self.roles = {"Contributor", "Role Based Access Control Administrator"}
         self._resources: dict[str, Resource] = {}
         self._by_type: dict[str, dict[str, Resource]] = {}
         self._by_parent: dict[str, dict[str, Resource]] = {}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from simulator.windows.domain import Domain
 from simulator.windows.errors import ErrorRecord, NotSimulated, PowerShellError
 from simulator.windows.guest import Guest
 from simulator.windows.syntax import ScriptBlock
@@ -78,6 +79,11 @@ class Call:
     def guest(self) -> Guest:
         """The machine that it runs on."""
         return self.shell.guest
+
+    @property
+    def domain(self) -> Domain:
+        """The Active Directory domain that it can reach."""
+        return self.shell.domain
 
     def has(self, name: str) -> bool:
         """Return whether a parameter was given."""

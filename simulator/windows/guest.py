@@ -24,6 +24,7 @@ DEFECTS = frozenset(
         "disk-partition",
         "firewall",
         "avd-agent",
+        "language-pack",
     }
 )
 """What can be broken in a guest from its birth.
@@ -34,10 +35,23 @@ DEFECTS = frozenset(
 - `disk-partition`: no partition can be resized.
 - `firewall`: the Windows Firewall service does not run.
 - `avd-agent`: the installer of the Azure Virtual Desktop agent fails.
+- `language-pack`: no language pack can be downloaded.
 """
 
+LANGUAGE_SETTINGS = (
+    "SystemPreferredUILanguage",
+    "SystemLocale",
+    "UILanguageOverride",
+    "UserLanguageList",
+    "Culture",
+    "WelcomeScreen",
+    "NewUser",
+)
+"""What of Windows has a language; the last two are the accounts that the others were copied to."""
 ADMINISTRATORS_SID = "S-1-5-32-544"
 """The local Administrators group under whatever name it has."""
+MDM_POLICY_KEY = r"HKLM:\SOFTWARE\Policies\Microsoft\Windows\CurrentVersion\MDM"
+"""Where the group policy for automatic enrolment is kept."""
 RDAGENT_KEY = r"HKLM:\SOFTWARE\Microsoft\RDInfraAgent"
 """Where the Azure Virtual Desktop agent keeps its registration."""
 RDAGENT_SERVICE = "RDAgentBootLoader"
@@ -157,7 +171,10 @@ class Guest:
     Attributes:
         computer_name: NetBIOS name.
         vm_id: The ARM id of its virtual machine.
-        locale: BCP-47 tag of the display language; group names follow it.
+        locale: BCP-47 tag of the display language; groups are named in the one of the image.
+        languages: BCP-47 tags of the languages whose language pack is installed.
+        language_settings: BCP-47 tags by what the International cmdlets set, such as `SystemPreferredUILanguage`;
+            in force after the next restart.
         defects: The `DEFECTS` it was born with, sorted.
         disk: The OS disk.
         registry: The keys of HKEY_LOCAL_MACHINE by path in lower case, such as `hklm\software\microsoft`.
@@ -174,6 +191,7 @@ class Guest:
         entra_tenant_id: The tenant it is joined to.
         domain: Name of the Active Directory domain it is joined to.
         mdm_enrolled: Whether it is enrolled in Intune.
+        mdm_enrollment_requested: Whether it has just asked Intune to be enrolled.
         os_build: Windows build.
         avd_registration_token: The token with which the Azure Virtual Desktop agent asks to be registered, or None.
 
@@ -198,8 +216,11 @@ class Guest:
     entra_tenant_id: str | None = None
     domain: str | None = None
     mdm_enrolled: bool = False
+    mdm_enrollment_requested: bool = False
     os_build: str = "26100.2314"
     avd_registration_token: str | None = None
+    languages: list[str] = field(default_factory=list[str])
+    language_settings: dict[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def create(
@@ -251,6 +272,8 @@ class Guest:
             software=[],
             files={},
             directories=[r"c:\windows\temp"],
+            languages=[locale],
+            language_settings=dict.fromkeys(LANGUAGE_SETTINGS, locale),
         )
         for path, name, value in (
             (r"HKLM:\SOFTWARE\Microsoft\PolicyManager\default\Start\HideShutDown", "value", 0),
@@ -309,6 +332,10 @@ class Guest:
             if not is_on or ("Allow" in actions and "Block" not in actions):
                 return True
         return False
+
+    def restart(self) -> None:
+        """Come up anew, in the language that was set."""
+        self.locale = self.language_settings["SystemPreferredUILanguage"]
 
     def start_service(self, service: Service) -> None:
         """Start or restart a service. The agent's reads its registration token when it starts."""

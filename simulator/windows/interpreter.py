@@ -9,6 +9,7 @@ from typing import NoReturn
 from simulator.windows import operators, syntax
 from simulator.windows.cmdlets import ERROR_ACTIONS, SWITCH, Argument, Call, Cmdlet, Parameter, bind
 from simulator.windows.commands import CMDLETS, PROGRAMS
+from simulator.windows.domain import Domain
 from simulator.windows.errors import ErrorRecord, NotSimulated, Position, PowerShellError
 from simulator.windows.guest import Guest
 from simulator.windows.members import call_method, call_static, get_property, set_property
@@ -125,14 +126,16 @@ class Interpreter:
 
     Attributes:
         guest: The machine that it runs on.
+        domain: The Active Directory domain that the machine can reach.
         output: Lines of its standard output.
         errors: Lines of its standard error.
         strict: Whether strict mode is on.
 
     """
 
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, guest: Guest, domain: Domain) -> None:
         self.guest = guest
+        self.domain = domain
         self.output: list[str] = []
         self.errors: list[str] = []
         self.strict = False

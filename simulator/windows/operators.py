@@ -161,6 +161,8 @@ def _formatted(value: Value, form: str) -> str:
         return f"{value:{',' if kind == 'n' else ''}.{digits or 2}f}"
     if not isinstance(value, int):
         raise PowerShellError(ErrorRecord("Error formatting a string: Format specifier was invalid.."))
+    if kind == "x" and value < 0:
+        value += 2**32 if value >= -(2**31) else 2**64
     return f"{value:0{digits or 1}{'d' if kind == 'd' else found[1]}}"
 
 

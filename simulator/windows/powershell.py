@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from simulator.windows.domain import Domain, NoDomain
 from simulator.windows.errors import NotSimulated, PowerShellError
 from simulator.windows.guest import Guest
 from simulator.windows.interpreter import Exit, Interpreter
@@ -18,7 +19,7 @@ class ScriptResult:
     error: str
 
 
-def run_script(guest: Guest, script: str, parameters: Mapping[str, str]) -> ScriptResult:
+def run_script(guest: Guest, script: str, parameters: Mapping[str, str], domain: Domain | None = None) -> ScriptResult:
     """Run a script on a guest, as `powershell.exe -File script.ps1 -name value ...` does.
 
     A script that uses anything that is not simulated ends with exit code 1 and says what and where; no `catch`
@@ -28,9 +29,10 @@ def run_script(guest: Guest, script: str, parameters: Mapping[str, str]) -> Scri
         guest: The machine, which the script changes.
         script: The script's text.
         parameters: Its arguments by parameter name.
+        domain: The Active Directory domain that the machine can reach; by default there is none.
 
     """
-    shell = Interpreter(guest)
+    shell = Interpreter(guest, domain or NoDomain())
     exit_code = 0
     try:
         shell.run(parse(script), parameters)

@@ -10,8 +10,13 @@ from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.identity.aio import EnvironmentCredential
+from azure.mgmt.authorization.aio import AuthorizationManagementClient
+from azure.mgmt.compute.aio import ComputeManagementClient
+from azure.mgmt.desktopvirtualization.aio import DesktopVirtualizationMgmtClient
+from azure.mgmt.network.aio import NetworkManagementClient
 
 from cloud.clients import CloudClients
+from cloud.settings import Settings
 from simulator.cloud import RESOURCE_GROUP, SUBSCRIPTION_ID, Cloud
 
 GROUP_ID = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{RESOURCE_GROUP}"
@@ -23,12 +28,40 @@ def network_id(kind: str, name: str) -> str:
     return f"{GROUP_ID}/providers/Microsoft.Network/{kind}/{name}"
 
 
-@dataclass
+@dataclass(frozen=True)
+class Clients:
+    """The SDK clients of one subscription."""
+
+    settings: Settings
+    compute: ComputeManagementClient
+    network: NetworkManagementClient
+    authorization: AuthorizationManagementClient
+    desktop_virtualization: DesktopVirtualizationMgmtClient
+
+
 class Arm:
     """The simulated cloud and clients for it."""
 
-    cloud: Cloud
-    clients: CloudClients
+    def __init__(self, cloud: Cloud, clients: CloudClients) -> None:
+        self.cloud = cloud
+        self._all = clients
+        self.clients = self.of(GROUP_ID)
+
+    def of(self, group_id: str) -> Clients:
+        """Return the clients of the subscription of a resource group."""
+        clients, group = self._all, self._all.resource_groups.get(group_id)
+        return Clients(
+            settings=clients.settings,
+            compute=group.compute,
+            network=group.network,
+            authorization=clients.authorization,
+            desktop_virtualization=clients.desktop_virtualization,
+        )
+
+    def made(self) -> list[str]:
+        """Return the full types of what is in the resource group, each once."""
+        inventory = self.cloud.resources.inventory()
+        return [kind for kind, ids in inventory.items() if any(id.startswith(f"{GROUP_ID}/") for id in ids)]
 
     async def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> AsyncHttpResponse:
         """Send a request as it is, with a token, and return the answer."""

@@ -145,7 +145,7 @@ async def test_application_group_desktop_and_workspace(arm: Arm) -> None:
     await desktops.workspaces.delete(GROUP, "desk")
     await desktops.application_groups.delete(GROUP, "apps")
     await desktops.host_pools.delete(GROUP, "pool")
-    assert list(arm.cloud.resources.inventory()) == ["Microsoft.Resources/resourceGroups"]
+    assert arm.made() == []
 
 
 async def test_host_pools_are_listed_in_pages(arm: Arm) -> None:

@@ -9,6 +9,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from cloud.clients import CloudClients
 from simulator.arm.capacity import Restriction
 from simulator.cloud import RESOURCE_GROUP as GROUP
+from simulator.cloud import SUBSCRIPTION_ID
 from simulator.faults import Fault
 from simulator.server import SimulatorServer
 
@@ -186,7 +187,7 @@ async def test_quota(arm: Arm, usage: str, text: str) -> None:
     used = {u.name.value: (u.current_value, u.limit) async for u in arm.clients.compute.usage.list("westeurope")}
     assert used["cores"][0] == 2 and used["virtualMachines"][0] == 1
     await (await arm.clients.compute.virtual_machines.begin_delete(GROUP, "pc1")).result()
-    assert capacity.used["westeurope", "cores"] == 0
+    assert capacity.used[SUBSCRIPTION_ID, "westeurope", "cores"] == 0
     await (await put(arm, "pc2")).result()
 
 
@@ -276,7 +277,7 @@ async def test_a_failed_creation_leaves_a_failed_machine(arm: Arm) -> None:
     assert arm.cloud.ledger.entries[-1].operation == "Failed"
     await (await operations.begin_delete(GROUP, "pc1")).result()
     assert arm.cloud.resources.get(network_id("networkInterfaces", "pc1-nic")) is None
-    assert arm.cloud.resources.capacity.used["westeurope", "cores"] == 0
+    assert arm.cloud.resources.capacity.used[SUBSCRIPTION_ID, "westeurope", "cores"] == 0
 
 
 async def test_defects_go_to_the_next_machines(arm: Arm) -> None:
@@ -348,25 +349,6 @@ async def test_a_join_under_a_taken_host_name_succeeds_without_joining(arm: Arm)
     extension = await arm.join("pc1")
     assert extension.properties.provisioning_state == "Succeeded"
     assert not arm.cloud.guests[machine.id.lower()].entra_joined
-
-
-async def test_a_domain_join_ends_as_a_hybrid_device(arm: Arm) -> None:
-    machine = await arm.machine("pc1")
-    properties = {
-        "publisher": "Microsoft.Compute",
-        "type": "JsonADDomainExtension",
-        "typeHandlerVersion": "1.3",
-        "settings": {"Name": "corp.contoso.com", "User": "join@contoso.com", "Options": "3"},
-        "protectedSettings": {"Password": "Secret-Horse-9"},
-    }
-    operations = arm.clients.compute.virtual_machine_extensions
-    body = {"location": "westeurope", "properties": properties}
-    extension = await (await operations.begin_create_or_update(GROUP, "pc1", "domain", body)).result()
-    assert "Secret" not in str(extension.as_dict())
-    assert arm.cloud.guests[machine.id.lower()].domain == "corp.contoso.com"
-    for _ in range(20):
-        await operations.get(GROUP, "pc1", "domain")
-    assert [device["trustType"] for device in arm.cloud.directory.devices.values()] == ["ServerAd"]
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ async def test_what_is_in_use_is_not_deleted(arm: Arm) -> None:
     await (await network.virtual_networks.begin_delete(GROUP, "vnet")).result()
     await (await network.nat_gateways.begin_delete(GROUP, "nat")).result()
     await (await network.public_ip_addresses.begin_delete(GROUP, "pip")).result()
-    assert list(arm.cloud.resources.inventory()) == ["Microsoft.Resources/resourceGroups"]
+    assert arm.made() == []
 
 
 async def test_an_interface_belongs_to_one_machine(arm: Arm) -> None:
@@ -168,4 +168,4 @@ async def test_tags_are_replaced_by_a_patch(arm: Arm) -> None:
 async def test_usages(arm: Arm) -> None:
     await arm.interface("nic")
     usages = {usage.name.value: usage.current_value async for usage in arm.clients.network.usages.list("westeurope")}
-    assert (usages["VirtualNetworks"], usages["NetworkInterfaces"]) == (1, 1)
+    assert (usages["VirtualNetworks"], usages["NetworkInterfaces"]) == (2, 1)

@@ -7,7 +7,7 @@ import pytest
 
 from cloud.clients import CloudClients
 from simulator.cloud import RESOURCE_GROUP as GROUP
-from simulator.cloud import SUBSCRIPTION_ID, TENANT_ID
+from simulator.cloud import SECOND_SUBSCRIPTION_ID, SUBSCRIPTION_ID, TENANT_ID
 from simulator.server import SimulatorServer
 
 from .arm import GROUP_ID, Arm, code_of, interface_body, machine_body, network_id
@@ -41,7 +41,7 @@ async def get(arm: Arm, path: str) -> Any:
             f"{SUBSCRIPTION}/resourceGroups/none/providers/Microsoft.Compute/virtualMachines/pc?{VERSION}",
         ),
         (404, "ResourceNotFound", f"{GROUP_ID}/providers/Microsoft.Compute/virtualMachines/pc?{VERSION}"),
-        (404, "InvalidResourceType", f"{GROUP_ID}/providers/Microsoft.Compute/galleries/x?{VERSION}"),
+        (404, "InvalidResourceType", f"{GROUP_ID}/providers/Microsoft.Compute/sshPublicKeys/x?{VERSION}"),
         (404, "InvalidResourceNamespace", f"{GROUP_ID}/providers/Microsoft.Storage/storageAccounts/x?{VERSION}"),
         (
             404,
@@ -107,7 +107,7 @@ async def test_resource_groups(arm: Arm) -> None:
     assert (await arm.request("HEAD", path)).status_code == 204
     assert (await arm.request("PATCH", path, {"tags": {"c": "d"}})).json()["tags"] == {"c": "d"}
     groups = await get(arm, f"{SUBSCRIPTION}/resourceGroups?{VERSION}")
-    assert [group["name"] for group in groups["value"]] == [GROUP, "other"]
+    assert [group["name"] for group in groups["value"]] == [GROUP, "rg-network", "other"]
 
 
 async def test_a_deleted_group_takes_everything_along(arm: Arm) -> None:
@@ -116,8 +116,8 @@ async def test_a_deleted_group_takes_everything_along(arm: Arm) -> None:
     assert answer.status_code == 202 and "Azure-AsyncOperation" not in answer.headers
     location = answer.headers["Location"].removeprefix(arm.cloud.base_url)
     assert (await arm.request("GET", location)).status_code == 204
-    assert arm.cloud.resources.inventory() == {} and arm.cloud.guests == {}
-    assert arm.cloud.resources.capacity.used["westeurope", "cores"] == 0
+    assert arm.made() == [] and arm.cloud.resources.get(GROUP_ID) is None and arm.cloud.guests == {}
+    assert arm.cloud.resources.capacity.used[SUBSCRIPTION_ID, "westeurope", "cores"] == 0
 
 
 async def test_the_generic_listing(arm: Arm) -> None:
@@ -137,7 +137,8 @@ async def test_the_generic_listing(arm: Arm) -> None:
 
 async def test_tenant_subscription_and_locations(arm: Arm) -> None:
     assert [tenant["tenantId"] for tenant in (await get(arm, f"/tenants?{VERSION}"))["value"]] == [TENANT_ID]
-    [subscription] = (await get(arm, f"/subscriptions?{VERSION}"))["value"]
+    subscription, other = (await get(arm, f"/subscriptions?{VERSION}"))["value"]
+    assert other["subscriptionId"] == SECOND_SUBSCRIPTION_ID
     assert (subscription["subscriptionId"], subscription["state"]) == (SUBSCRIPTION_ID, "Enabled")
     assert await get(arm, f"{SUBSCRIPTION}?{VERSION}") == subscription
     locations = (await get(arm, f"{SUBSCRIPTION}/locations?{VERSION}"))["value"]

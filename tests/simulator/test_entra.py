@@ -86,7 +86,7 @@ async def test_older_endpoint_takes_a_resource(simulator: SimulatorServer) -> No
         ({"client_id": "00000000-0000-4000-8000-000000000000"}, ARM_SCOPE, 700016),
         ({"client_secret": "wrong"}, ARM_SCOPE, 7000215),
         ({}, "https://management.azure.com/user_impersonation", 1002012),
-        ({}, "https://vault.azure.net/.default", 500011),
+        ({}, "https://storage.azure.com/.default", 500011),
     ],
 )
 async def test_refusal_says_why(simulator: SimulatorServer, changes: dict[str, str], scope: str, number: int) -> None:

@@ -20,6 +20,7 @@ from msgraph.generated.users.item.user_item_request_builder import UserItemReque
 from msgraph.generated.users.users_request_builder import UsersRequestBuilder
 
 from cloud.clients import CloudClients
+from simulator.active_directory import Computer
 from simulator.cloud import SUBSCRIPTION_ID, Cloud
 from simulator.directory import HostnameDuplicate
 from simulator.server import SimulatorServer
@@ -298,22 +299,25 @@ async def test_device_is_disabled(clients: CloudClients, cloud: Cloud, graph: ht
 
 
 async def test_hybrid_device_is_pending_first(graph: httpx.AsyncClient, cloud: Cloud) -> None:
-    device = await cloud.directory.hybrid_join_device(display_name="CPC-GRACE", os_version="10.0.26100.2314")
-    assert device
-    shown = (await graph.get(f"/devices/{device['id']}")).json()
-    assert shown["trustType"] == "ServerAd" and shown["alternativeSecurityIds"] and shown["registrationDateTime"]
-    cloud.clock.speed = 6000
-    cloud.spawn(ignore(cloud.directory.hybrid_join_device(display_name="CPC-EDSGER", os_version="10.0.26100.2314")))
-    found: list[dict[str, Any]] = []
-    for _ in range(100):
-        if found := (await graph.get("/devices?$filter=displayName eq 'CPC-EDSGER'")).json()["value"]:
-            break
-        await asyncio.sleep(0.01)
-    assert found[0]["alternativeSecurityIds"] == [] and found[0]["registrationDateTime"] is None
+    computer = Computer("CPC-GRACE", "CN=CPC-GRACE,DC=corp,DC=contoso,DC=com", "S-1-5-21-1-2-3-2001", "grace", "10.0")
 
+    async def shown() -> list[dict[str, Any]]:
+        await asyncio.sleep(0)
+        select = "trustType,alternativeSecurityIds,registrationDateTime,onPremisesSecurityIdentifier"
+        filter = "displayName eq 'CPC-GRACE'"
+        return (await graph.get(f"/devices?$filter={filter}&$select={select}")).json()["value"]
 
-async def ignore(work: Any) -> None:
-    await work
+    cloud.directory.synchronize([computer])
+    cloud.directory.synchronize([computer])
+    (pending,) = await shown()
+    assert (pending["trustType"], pending["onPremisesSecurityIdentifier"]) == ("ServerAd", computer.sid)
+    assert pending["alternativeSecurityIds"] == [] and pending["registrationDateTime"] is None
+    assert cloud.directory.register_computer("S-1-5-21-1-2-3-2002") is None
+    assert cloud.directory.register_computer(computer.sid)
+    (registered,) = await shown()
+    assert registered["alternativeSecurityIds"] and registered["registrationDateTime"]
+    cloud.directory.synchronize([])
+    assert await shown() == []
 
 
 # Intune

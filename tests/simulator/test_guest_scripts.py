@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from simulator.windows.guest import DEFECTS, GIB, MIB, RDAGENT_KEY, Guest, Partition
+from simulator.windows.domain import DomainError
+from simulator.windows.guest import (
+    DEFECTS,
+    GIB,
+    LANGUAGE_SETTINGS,
+    MDM_POLICY_KEY,
+    MIB,
+    RDAGENT_KEY,
+    Guest,
+    Partition,
+    RegistryValue,
+)
 from simulator.windows.powershell import ScriptResult, run_script
 
 ACTIVITIES = Path(__file__).parents[2] / "activities"
@@ -20,6 +31,7 @@ SCRIPTS = {
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.a-secret-registration-token"
 PARAMETERS = {
     "assign_user_as_administrator": {"UserPrincipalName": "adele@contoso.com"},
+    "install_language": {"Locale": "fr-FR"},
     "install_avd_agent": {"RegistrationToken": TOKEN},
 }
 BROKEN_BY = {
@@ -28,10 +40,39 @@ BROKEN_BY = {
     "local-groups": ("assign_user_as_administrator", r"Principal AzureAD\adele@contoso.com was not found."),
     "teams-registry": ("set_teams_vdi_mode", "Requested registry access is not allowed."),
     "terminal-services-registry": ("enable_time_zone_redirection", "Requested registry access is not allowed."),
+    "language-pack": ("install_language", "Failed to install language fr-FR. Error code: 0x80072EE7."),
     "disk-partition": ("resize_os_disk_partition", "Not enough available capacity"),
     "firewall": ("disable_port_3389", "There are no more endpoints available from the endpoint mapper."),
     "avd-agent": ("install_avd_agent", "ended with exit code 1603"),
 }
+
+
+CORE_SCRIPTS = {path.stem: path for path in sorted((ACTIVITIES / "core_provisioning").glob("*.ps1"))}
+PASSWORD = "a-secret-password"
+REMOVAL = {"DomainName": "b.c", "UserName": "join@b.c", "Password": PASSWORD}
+
+
+class FakeDomain:
+    """A domain with Adele and some computer accounts, which it may not delete or only pretend to."""
+
+    def __init__(self, computers: dict[str, str], *, refuses: int = 0, pretends: bool = False) -> None:
+        self.computers = computers
+        self.refuses = refuses
+        self.pretends = pretends
+
+    def has_user(self, name: str) -> bool:
+        return name == "adele@contoso.com"
+
+    def find_computer(self, domain: str, user: str, password: str, name: str) -> str | None:
+        if (domain, user, password) != ("b.c", "join@b.c", PASSWORD):
+            raise DomainError(1326)
+        return self.computers.get(name)
+
+    def delete_computer(self, domain: str, user: str, password: str, distinguished_name: str) -> None:
+        if self.refuses:
+            raise DomainError(self.refuses)
+        if not self.pretends:
+            self.computers = {name: dn for name, dn in self.computers.items() if dn != distinguished_name}
 
 
 def make_guest(*defects: str, locale: str = "en-US") -> Guest:
@@ -104,6 +145,10 @@ EXPECTED_CHANGES: dict[str, dict[str, Any]] = {
             registry_value("fEnabletimezoneRedirection", "DWord", 1)
     },
     "resize_os_disk_partition": {"/disk/partitions/3/size": 256 * GIB - MIB - 566 * MIB},
+    "install_language": {
+        "/languages/1": "fr-FR",
+        **{f"/language_settings/{name}": "fr-FR" for name in LANGUAGE_SETTINGS},
+    },
     "disable_port_3389": {"/firewall_rules/2": block_rule("TCP"), "/firewall_rules/3": block_rule("UDP")},
     "install_avd_agent": {
         "/avd_registration_token": TOKEN,
@@ -161,9 +206,9 @@ def test_defect_fails_its_script_in_the_guests_own_words_and_no_other(defect: st
             assert (result.exit_code, result.error) == (0, ""), name
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_script_is_plain_enough_for_windows_powershell(name: str) -> None:
-    text = SCRIPTS[name].read_bytes()
+@pytest.mark.parametrize("path", [*SCRIPTS.values(), *CORE_SCRIPTS.values()], ids=lambda path: path.stem)
+def test_script_is_plain_enough_for_windows_powershell(path: Path) -> None:
+    text = path.read_bytes()
     text.decode("ascii")  # Windows PowerShell reads a file without byte order mark in the machine's code page.
     for part in (b".SYNOPSIS", b"https://learn.microsoft.com/", b"[CmdletBinding()]"):
         assert part in text
@@ -215,7 +260,13 @@ def test_script_needs_its_parameter(name: str, parameters: dict[str, str], value
 def test_administrator_of_a_domain_is_named_by_its_upn() -> None:
     guest = make_guest(locale="de-DE")
     guest.domain = "contoso.com"
-    assert run(guest, "assign_user_as_administrator").output == "adele@contoso.com is a local administrator."
+    script = SCRIPTS["assign_user_as_administrator"].read_text("ascii")
+    parameters = PARAMETERS["assign_user_as_administrator"]
+    unknown = run_script(guest, script, parameters)
+    assert unknown.exit_code == 1
+    assert "Principal adele@contoso.com was not found." in unknown.error
+    known = run_script(guest, script, parameters, FakeDomain({}))
+    assert known.output == "adele@contoso.com is a local administrator."
     assert guest.groups[0].name == "Administratoren"
     assert guest.groups[0].members == [r"CPC-1\localadmin", "adele@contoso.com"]
 
@@ -317,3 +368,141 @@ def test_registration_token_is_never_printed(old: str, new: str, defects: tuple[
     result = run_script(make_guest(*defects), text, PARAMETERS["install_avd_agent"])
     assert result.exit_code == (1 if old or defects else 0)
     assert TOKEN not in result.output + result.error
+
+
+# The scripts of a hybrid join
+
+
+def enroll(guest: Guest, old: str = "", new: str = "") -> ScriptResult:
+    text = CORE_SCRIPTS["enroll_by_device_credential"].read_text("ascii")
+    assert old in text
+    return run_script(guest, text.replace(old, new, 1) if old else text, {})
+
+
+def test_enrollment_by_device_credential_writes_the_policy_and_starts_it() -> None:
+    guest = make_guest()
+    fresh = deepcopy(asdict(guest))
+    assert enroll(guest).output == "This PC enrolls in device management by its device credential."
+    policies = r"HKLM\SOFTWARE\Policies\Microsoft\Windows"
+    assert changes(fresh, asdict(guest)) == {
+        "/mdm_enrollment_requested": True,
+        f"/registry/{policies.lower()}": {"path": policies, "values": {}},
+        f"/registry/{policies.lower()}\\currentversion": {"path": f"{policies}\\CurrentVersion", "values": {}},
+        f"/registry/{policies.lower()}\\currentversion\\mdm": {
+            "path": f"{policies}\\CurrentVersion\\MDM",
+            "values": {
+                "autoenrollmdm": registry_value("AutoEnrollMDM", "DWord", 1),
+                "useaadcredentialtype": registry_value("UseAADCredentialType", "DWord", 2),
+            },
+        },
+    }
+    written = deepcopy(asdict(guest))
+    assert enroll(guest).exit_code == 0
+    assert asdict(guest) == written
+    guest.mdm_enrolled = True
+    assert enroll(guest).output == "This PC was already enrolled in device management."
+
+
+def test_enrollment_keeps_what_else_the_policy_says_and_sets_right_what_is_wrong() -> None:
+    guest = make_guest()
+    values = guest.create_registry_key(MDM_POLICY_KEY).values
+    values["mdmapplicationid"] = RegistryValue("MDMApplicationId", "String", "app")
+    values["useaadcredentialtype"] = RegistryValue("UseAADCredentialType", "DWord", 1)
+    assert enroll(guest).exit_code == 0
+    assert guest.registry_value(MDM_POLICY_KEY, "MDMApplicationId") == "app"
+    assert guest.registry_value(MDM_POLICY_KEY, "UseAADCredentialType") == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("-Value $setting.Value", "-Value 7", "is not the DWORD 1"),
+        ("-PropertyType DWord", "-PropertyType String", "is not the DWORD 1"),
+        ("'UseAADCredentialType'; Value = 2", "'UseAADCredentialType'; Value = 1", "exit code 0x80180031."),
+        ("CredentialType'; Value", "CredentialKind'; Value", "exit code 0x80180031."),
+        ("DeviceEnroller.exe", "Enroller.exe", "cannot find the file specified"),
+        ("'/c', ", "", "does not know the arguments"),
+    ],
+)
+def test_enrollment_that_does_not_begin_fails(old: str, new: str, words: str) -> None:
+    guest = make_guest()
+    result = enroll(guest, old, new)
+    assert result.exit_code == 1
+    assert words in result.error
+    assert not guest.mdm_enrollment_requested
+
+
+def test_enrollment_needs_a_registered_machine() -> None:
+    guest = make_guest()
+    guest.entra_joined = False
+    result = enroll(guest)
+    assert result.exit_code == 1
+    assert "could not enroll this PC by its device credential: it ended with exit code 0x80180002." in result.error
+
+
+ACCOUNT = {"CPC-1": "CN=CPC-1,OU=Cloud PCs,DC=b,DC=c"}
+
+
+def remove(domain: FakeDomain | None, *, is_in_domain: bool = True, **changes: str) -> ScriptResult:
+    guest = make_guest()
+    guest.domain = "b.c" if is_in_domain else None
+    text = CORE_SCRIPTS["remove_computer_account"].read_text("ascii")
+    return run_script(guest, text, {**REMOVAL, **changes}, domain)
+
+
+@pytest.mark.parametrize("is_in_domain", [True, False])
+def test_computer_account_is_removed_and_no_other(is_in_domain: bool) -> None:
+    domain = FakeDomain({**ACCOUNT, "CPC-10": "CN=CPC-10,DC=b,DC=c"})
+    result = remove(domain, is_in_domain=is_in_domain)
+    assert (result.exit_code, result.error) == (0, "")
+    assert result.output == "The account of CPC-1 is deleted from b.c."
+    assert list(domain.computers) == ["CPC-10"]
+    assert remove(domain, is_in_domain=is_in_domain).output == "CPC-1 has no account in b.c."
+
+
+@pytest.mark.parametrize(
+    ("domain", "changes", "words"),
+    [
+        (FakeDomain(ACCOUNT, refuses=5), {}, "join@b.c cannot delete LDAP://b.c/CN=CPC-1,OU=Cloud PCs,DC=b,DC=c: "),
+        (FakeDomain(ACCOUNT, pretends=True), {}, "was deleted, but is still there."),
+        (FakeDomain(ACCOUNT), {"UserName": "other@b.c"}, "The user name or password is incorrect."),
+        (None, {}, "join@b.c cannot look for the account of CPC-1 in b.c: "),
+    ],
+)
+def test_computer_account_that_stays_fails_the_script(
+    domain: FakeDomain | None, changes: dict[str, str], words: str
+) -> None:
+    result = remove(domain, **changes)
+    assert result.exit_code == 1
+    assert words in result.error
+    assert result.output == ""
+    assert PASSWORD not in result.error
+
+
+def test_computer_in_no_domain_has_nothing_to_remove_where_none_is_reached() -> None:
+    result = remove(None, is_in_domain=False)
+    assert (result.exit_code, result.error) == (0, "")
+    assert "CPC-1 is in no domain, and join@b.c cannot look for its account in b.c: " in result.output
+
+
+@pytest.mark.parametrize("name", REMOVAL)
+def test_removal_needs_its_parameters(name: str) -> None:
+    domain = FakeDomain(ACCOUNT)
+    result = remove(domain, **{name: ""})
+    assert result.exit_code == 1
+    assert name in result.error
+    assert domain.computers == ACCOUNT
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("$UserName, $Password", "$Password, $UserName, 1"), ("sAMAccountName", "cn"), ("LDAP://", "GC://")],
+)
+def test_password_of_the_join_account_is_never_printed(old: str, new: str) -> None:
+    guest = make_guest()
+    text = CORE_SCRIPTS["remove_computer_account"].read_text("ascii")
+    assert old in text
+    result = run_script(guest, text.replace(old, new), REMOVAL, FakeDomain(ACCOUNT))
+    assert result.exit_code == 1
+    assert "cannot make a" in result.error
+    assert PASSWORD not in result.output + result.error

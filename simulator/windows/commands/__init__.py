@@ -3,18 +3,30 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from simulator.windows.cmdlets import Cmdlet
-from simulator.windows.commands import accounts, firewall, items, language, processes, programs, services, storage
+from simulator.windows.commands import (
+    accounts,
+    directory_services,
+    firewall,
+    international,
+    items,
+    language,
+    processes,
+    programs,
+    services,
+    storage,
+)
 from simulator.windows.guest import Guest
 
 CMDLETS: Mapping[str, Cmdlet] = {
     member.name.lower(): member
-    for module in (accounts, firewall, items, language, processes, services, storage)
+    for module in (accounts, directory_services, firewall, international, items, language, processes, services, storage)
     for member in vars(module).values()
     if isinstance(member, Cmdlet)
 }
 """Every cmdlet."""
 
 PROGRAMS: Mapping[str, Callable[[Guest, Sequence[str]], tuple[list[str], int]]] = {
+    "deviceenroller": programs.deviceenroller,
     "dsregcmd": programs.dsregcmd,
     "msiexec": programs.msiexec,
     "reagentc": programs.reagentc,

@@ -6,7 +6,7 @@ Source: https://learn.microsoft.com/powershell/module/microsoft.powershell.local
 from collections.abc import Sequence
 
 from simulator.windows.cmdlets import BINDING_EXCEPTION, Call, Parameter, cmdlet
-from simulator.windows.guest import Guest, LocalGroup
+from simulator.windows.guest import LocalGroup
 from simulator.windows.values import PSObject, Value
 
 _EXCEPTIONS = "Microsoft.PowerShell.Commands"
@@ -31,15 +31,16 @@ def _group_object(group: LocalGroup) -> PSObject:
     return PSObject(f"{_EXCEPTIONS}.LocalGroup", {"Name": group.name, "SID": sid}, text=group.name)
 
 
-def _can_resolve(guest: Guest, account: str) -> bool:
+def _can_resolve(call: Call, account: str) -> bool:
     """Return whether Windows finds the account: local ones itself, others where it is joined to."""
+    guest = call.guest
     authority, _, name = account.rpartition("\\")
     if "local-groups" in guest.defects or not name:
         return False
     if authority.lower() == "azuread":
         return guest.entra_joined and "@" in name
     known = {member.lower() for group in guest.groups for member in group.members}
-    return account.lower() in known or (guest.domain is not None and (bool(authority) or "@" in name))
+    return account.lower() in known or call.domain.has_user(account)
 
 
 @cmdlet("Get-LocalGroup", Parameter("SID"), Parameter("Name", position=0))
@@ -87,7 +88,7 @@ def add_local_group_member(call: Call) -> Sequence[Value]:
     if not group:
         return []
     for member in call.texts("Member"):
-        if not _can_resolve(call.guest, member):
+        if not _can_resolve(call, member):
             call.report(f"Principal {member} was not found.", f"{_EXCEPTIONS}.PrincipalNotFoundException")
         elif member.lower() in [existing.lower() for existing in group.members]:
             call.report(f"{member} is already a member of group {group.name}.", f"{_EXCEPTIONS}.MemberExistsException")

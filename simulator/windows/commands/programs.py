@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 
 from simulator.windows.errors import NotSimulated
-from simulator.windows.guest import RDAGENT_KEY, RDAGENT_SERVICE, Guest, RegistryValue, Service
+from simulator.windows.guest import MDM_POLICY_KEY, RDAGENT_KEY, RDAGENT_SERVICE, Guest, RegistryValue, Service
 
 PACKAGES = {
     "https://query.prod.cms.rt.microsoft.com/cms/api/am/binary/RWrmXv": "Remote Desktop Services Infrastructure Agent",
@@ -19,6 +19,12 @@ _AGENT, _BOOT_LOADER = PACKAGES.values()
 _SUCCESS = 0
 _FATAL_INSTALL_ERROR = 1603
 _PACKAGE_NOT_OPENED = 1619
+_AUTHENTICATION_ERROR = -0x7FE7FFFE
+"""MENROLL_E_DEVICE_AUTHENTICATION_ERROR, 0x80180002, as the signed number that an exit code is."""
+_ALREADY_ENROLLED = -0x7FE7FFF6
+"""MENROLL_E_DEVICE_ALREADY_ENROLLED, 0x8018000A."""
+_MDM_NOT_CONFIGURED = -0x7FE7FFCF
+"""MENROLL_E_MDM_NOT_CONFIGURED, 0x80180031."""
 
 
 def _unknown(program: str, arguments: Sequence[str]) -> NotSimulated:
@@ -89,6 +95,24 @@ def dsregcmd(guest: Guest, arguments: Sequence[str]) -> tuple[list[str], int]:
             f"                  TenantId : {guest.entra_tenant_id}",
         ]
     return lines, _SUCCESS
+
+
+def deviceenroller(guest: Guest, arguments: Sequence[str]) -> tuple[list[str], int]:
+    """Enrol in Intune by the credential of the Entra device, as the policy for automatic enrolment wants it.
+
+    Source of the errors: https://learn.microsoft.com/windows/win32/mdmreg/mdm-registration-constants
+    """
+    if [argument.lower() for argument in arguments] != ["/c", "/autoenrollmdmusingaaddevicecredential"]:
+        raise _unknown("deviceenroller.exe", arguments)
+    policy = [guest.registry_value(MDM_POLICY_KEY, name) for name in ("AutoEnrollMDM", "UseAADCredentialType")]
+    if guest.mdm_enrolled:
+        return [], _ALREADY_ENROLLED
+    if policy != [1, 2]:
+        return [], _MDM_NOT_CONFIGURED
+    if not guest.entra_joined:
+        return [], _AUTHENTICATION_ERROR
+    guest.mdm_enrollment_requested = True
+    return [], _SUCCESS
 
 
 def msiexec(guest: Guest, arguments: Sequence[str]) -> tuple[list[str], int]:
