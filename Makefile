@@ -28,6 +28,8 @@ $(STAMP): requirements.lock
 lock: ## Resolve pyproject.toml anew; needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --group dev -o requirements.lock pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url -c requirements.lock -o requirements-worker.lock pyproject.toml
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache

@@ -28,6 +28,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 from temporalio.service import RPCError, RPCStatusCode
 
+from models.azure_network_connection import AzureNetworkConnection, UnusableConnectionError, connections_of
 from models.base import GraphModel
 from models.cloud_pc import (
     Accepted,
@@ -38,11 +39,13 @@ from models.cloud_pc import (
     StepState,
     StepStatus,
 )
-from models.documents import DocumentError, load_policy, load_service_plans
+from models.doctor import CheckState
+from models.documents import DocumentError, load_connection, load_policy, load_service_plans
 from models.provisioning_policy import ProvisioningPolicy, UserAccountType
 from models.service_plan import ServicePlan, ServicePlanCatalogue
 from workflows import temporal
 from workflows.cloud_pc import CloudPcWorkflow
+from workflows.doctor import DoctorRequest, DoctorResponse, DoctorWorkflow
 from workflows.process import end_process
 from workflows.provisioning_policy import ProvisioningPolicyWorkflow, ProvisionRequest, ProvisionResponse
 
@@ -50,7 +53,7 @@ DONE, FAILED, WRONG_INPUT, NOT_FOUND, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 4, 13
 EXIT_CODES = """\b
 Exit codes:
   0  done; with --wait: the Cloud PC is provisioned, with or without warnings, or gone
-  1  refused; with --wait: the Cloud PC ended failed
+  1  refused; with --wait: the Cloud PC ended failed; doctor: something is missing
   2  wrong input: a file, an argument, an environment variable
   3  no such Cloud PC or user
   4  the Temporal server or the worker does not answer
@@ -68,6 +71,12 @@ _MARKS = {
     StepState.WARNING: ("!", "yellow"),
     StepState.FAILED: ("✘", "red"),
     StepState.NOT_APPLICABLE: ("–", "dim"),
+}
+_CHECK_MARKS = {
+    CheckState.PASSED: ("✔", "green"),
+    CheckState.WARNING: ("!", "yellow"),
+    CheckState.FAILED: ("✘", "red"),
+    CheckState.NOT_CHECKED: ("?", "yellow"),
 }
 
 # What is piped into a file or another program is not cut to the width of a terminal.
@@ -98,20 +107,36 @@ _wait = click.option("--wait", is_flag=True, help="Stay and show every step unti
 _plans_file = click.option(
     "--service-plans", "plans_file", type=click.Path(path_type=Path), help="File of service plans to add or override."
 )
+_connection_files = click.option(
+    "--connection",
+    "connection_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="File of an Azure network connection that the policy names; once for each.",
+)
 _cloud_pc = click.argument("cloud_pc", metavar="CLOUD_PC")
 
 
 @cli.command()
 @click.argument("policy_file", metavar="POLICY", type=click.Path(path_type=Path))
+@_connection_files
 @_plans_file
 @_as_json
-def check(policy_file: Path, plans_file: Path | None, as_json: bool) -> int:
-    """Check a provisioning policy, and a file of service plans; needs no server."""
+def check(policy_file: Path, connection_files: tuple[Path, ...], plans_file: Path | None, as_json: bool) -> int:
+    """Check a provisioning policy, its connections and a file of service plans; needs no server."""
     policy, plans = load_policy(policy_file), load_service_plans(plans_file)
+    connections = _connections(policy_file, policy, connection_files)
     if as_json:
-        _print_json({"policy": _plain(policy), "servicePlans": [plan.id for plan in plans.service_plans]})
+        _print_json(
+            {
+                "policy": _plain(policy),
+                "connections": [_plain(connection) for connection in connections],
+                "servicePlans": [plan.id for plan in plans.service_plans],
+            }
+        )
     else:
-        _out.print(f"{policy_file}: policy {policy.id} is right; {len(plans.service_plans)} service plans")
+        used = f"{len(connections)} connections, " if connections else ""
+        _out.print(f"{policy_file}: policy {policy.id} is right; {used}{len(plans.service_plans)} service plans")
     return DONE
 
 
@@ -119,13 +144,28 @@ def check(policy_file: Path, plans_file: Path | None, as_json: bool) -> int:
 @click.argument("policy_file", metavar="POLICY", type=click.Path(path_type=Path))
 @click.option("--user", required=True, help="User principal name or Entra object id.")
 @click.option("--service-plan", "plan_id", required=True, help="Id of the service plan, such as CPC_E_2C_8GB_128GB.")
+@_connection_files
 @_plans_file
 @_wait
 @_as_json
-def provision(policy_file: Path, user: str, plan_id: str, plans_file: Path | None, wait: bool, as_json: bool) -> int:
+def provision(
+    policy_file: Path,
+    user: str,
+    plan_id: str,
+    connection_files: tuple[Path, ...],
+    plans_file: Path | None,
+    wait: bool,
+    as_json: bool,
+) -> int:
     """Provision a user's Cloud PC after a policy; one that exists already stays as it is."""
     policy, plans = load_policy(policy_file), load_service_plans(plans_file)
-    return asyncio.run(_provision(policy, _plan(plans, plan_id), user, wait, as_json))
+    request = ProvisionRequest(
+        policy=policy,
+        connections=_connections(policy_file, policy, connection_files),
+        service_plan=_plan(plans, plan_id),
+        user=user,
+    )
+    return asyncio.run(_provision(request, wait, as_json))
 
 
 @cli.command()
@@ -150,6 +190,7 @@ def list_(status_name: str | None, policy_id: str | None, as_json: bool) -> int:
 @_cloud_pc
 @click.option("--reason", default="", help="Why, for the record.")
 @click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="The policy as it is now.")
+@_connection_files
 @click.option(
     "--user-account-type",
     type=click.Choice([kind.value for kind in UserAccountType]),
@@ -158,12 +199,22 @@ def list_(status_name: str | None, policy_id: str | None, as_json: bool) -> int:
 @_wait
 @_as_json
 def reprovision(
-    cloud_pc: str, reason: str, policy_file: Path | None, user_account_type: str | None, wait: bool, as_json: bool
+    cloud_pc: str,
+    reason: str,
+    policy_file: Path | None,
+    connection_files: tuple[Path, ...],
+    user_account_type: str | None,
+    wait: bool,
+    as_json: bool,
 ) -> int:
     """Take a Cloud PC away with all its data and make it anew."""
+    if connection_files and policy_file is None:
+        raise StarterError("--connection: given without the policy that names it; add --policy", WRONG_INPUT)
+    policy = load_policy(policy_file) if policy_file else None
     wish = Reprovision(
         reason=reason,
-        policy=load_policy(policy_file) if policy_file else None,
+        policy=policy,
+        connections=_connections(policy_file, policy, connection_files) if policy_file and policy else (),
         user_account_type=UserAccountType(user_account_type) if user_account_type else None,
     )
     return asyncio.run(_ask(cloud_pc, wish, wait, as_json))
@@ -180,14 +231,45 @@ def deprovision(cloud_pc: str, reason: str, wait: bool, as_json: bool) -> int:
     return asyncio.run(_ask(cloud_pc, wish, wait, as_json))
 
 
-async def _provision(policy: ProvisioningPolicy, plan: ServicePlan, user: str, wait: bool, as_json: bool) -> int:
+@cli.command()
+@click.option("--region", "regions", multiple=True, help="Azure region, short name; may stand several times.")
+@click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="Check what this policy needs.")
+@click.option(
+    "--service-plan", "plan_ids", multiple=True, help="Service plan that must have room; may stand several times."
+)
+@_plans_file
+@_as_json
+def doctor(
+    regions: tuple[str, ...],
+    policy_file: Path | None,
+    plan_ids: tuple[str, ...],
+    plans_file: Path | None,
+    as_json: bool,
+) -> int:
+    """Check whether the worker, its rights, the subscription and the tenant are ready; changes nothing.
+
+    Without --region and --policy the region of the resource group is looked at, without --service-plan
+    every plan. The exit code is 1 when something is missing without which no Cloud PC can be made.
+    """
+    plans = load_service_plans(plans_file)
+    policy = load_policy(policy_file) if policy_file else None
+    named = [place.region_name for place in policy.domain_join_configurations] if policy else []
+    request = DoctorRequest(
+        regions=tuple(dict.fromkeys([*regions, *(region for region in named if region)])),
+        service_plans=tuple(_plan(plans, plan_id) for plan_id in plan_ids) or plans.service_plans,
+        are_plans_wanted=bool(plan_ids),
+        is_single_sign_on_wanted=policy is not None and policy.enable_single_sign_on,
+    )
+    return asyncio.run(_doctor(request, as_json))
+
+
+async def _provision(request: ProvisionRequest, wait: bool, as_json: bool) -> int:
     client = await temporal.connect()
-    request = ProvisionRequest(policy=policy, service_plan=plan, user=user)
     async with _answers():
         response: ProvisionResponse = await client.execute_workflow(
             ProvisioningPolicyWorkflow.run,
             request,
-            id=f"provision-{policy.id}-{user.casefold()}",
+            id=f"provision-{request.policy.id}-{request.user.casefold()}",
             task_queue=temporal.TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             execution_timeout=timedelta(minutes=2),
@@ -298,6 +380,28 @@ async def _follow(handle: Handle, as_json: bool, *, ends: bool = False, after_at
             await asyncio.sleep(_LOOK_EVERY)
     _print_cloud_pc(pc, as_json, steps=False)
     return FAILED if pc.status == CloudPcStatus.FAILED else DONE
+
+
+async def _doctor(request: DoctorRequest, as_json: bool) -> int:
+    client = await temporal.connect()
+    async with _answers():
+        response: DoctorResponse = await client.execute_workflow(
+            DoctorWorkflow.run,
+            request,
+            id="doctor",
+            task_queue=temporal.TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            execution_timeout=timedelta(minutes=2),
+        )
+    if as_json:
+        _print_json(_plain(response))
+    else:
+        for check in response.checks:
+            mark, style = _CHECK_MARKS[check.state]
+            _out.print(Text(f"{mark} {check.name}: {check.detail}", style=style))
+            if check.remedy:
+                _out.print(Text(f"    {check.remedy}"))
+    return FAILED if any(check.state == CheckState.FAILED for check in response.checks) else DONE
 
 
 async def _find(client: Client, name: str) -> Handle:
@@ -423,6 +527,7 @@ def _print_cloud_pc(pc: CloudPc, as_json: bool, *, steps: bool = True) -> None:
     if steps:
         _out.print(_steps_table(pc))
     device = f"Entra {pc.entra_device_id or '–'}, Intune {pc.managed_device_id or '–'}"
+    hosted = "Microsoft-hosted"
     network = (pc.network_id or "–").split("/virtualNetworks/")[-1].replace("/subnets/", ", subnet ")
     reason = f": {pc.reason}" if pc.reason else ""
     facts = {
@@ -431,8 +536,8 @@ def _print_cloud_pc(pc: CloudPc, as_json: bool, *, steps: bool = True) -> None:
         "User": f"{pc.user.display_name} <{pc.user.user_principal_name}>",
         "Policy": f"{pc.policy_display_name} ({pc.policy_id})",
         "Service plan": f"{pc.service_plan}, {pc.vm_size or 'no VM size yet'}",
-        "Region": pc.region,
-        "Network": f"{network}, {pc.private_ip_address or 'no address'}",
+        "Region": pc.region or "not known yet",
+        "Network": f"{pc.on_premises_connection_name or hosted}: {network}, {pc.private_ip_address or 'no address'}",
         "Join": pc.join_type,
         "Devices": device,
         "Primary user": pc.primary_user or "–",
@@ -453,6 +558,15 @@ def _print_cloud_pc(pc: CloudPc, as_json: bool, *, steps: bool = True) -> None:
         _out.print(Text(f"Refused       signal {refused.signal}: {refused.error}", style="yellow"))
     if pc.pending_operation:
         _out.print(Text(f"Waiting       {pc.pending_operation}, until the current attempt has ended"))
+
+
+def _connections(
+    policy_file: Path, policy: ProvisioningPolicy, connection_files: tuple[Path, ...]
+) -> tuple[AzureNetworkConnection, ...]:
+    try:
+        return connections_of(policy, [load_connection(file) for file in connection_files])
+    except UnusableConnectionError as error:
+        raise StarterError(f"{policy_file}: {error} (--connection)", WRONG_INPUT) from error
 
 
 def _plan(plans: ServicePlanCatalogue, plan_id: str) -> ServicePlan:

@@ -15,36 +15,46 @@ from temporalio.worker import Worker
 from activities.assignment.session_host import Assignment
 from activities.boundary import ActivityBoundary
 from activities.core_provisioning.allocate_capacity import AllocateCapacity
+from activities.core_provisioning.computer_name import ComputerNames
+from activities.core_provisioning.domain_join import DomainJoin
 from activities.core_provisioning.entra_join import EntraJoin
 from activities.core_provisioning.intune_enrollment import IntuneEnrollment
 from activities.core_provisioning.network import Network
 from activities.core_provisioning.primary_user import PrimaryUserAssignment
 from activities.core_provisioning.virtual_machine import VirtualMachines
 from activities.deprovisioning import Deprovisioning
+from activities.doctor import Doctor
 from activities.post_provisioning.steps import PostProvisioning
 from activities.users import Users
 from cloud.clients import CloudClients, SignInError, cloud_clients
 from cloud.settings import Settings, SettingsError
 from workflows.cloud_pc import CloudPcWorkflow
+from workflows.doctor import DoctorWorkflow
 from workflows.process import end_process
 from workflows.provisioning_policy import ProvisioningPolicyWorkflow
 from workflows.temporal import TASK_QUEUE, ConnectionFailedError, connect, require_search_attributes
 
-WORKFLOWS = [CloudPcWorkflow, ProvisioningPolicyWorkflow]
+WORKFLOWS = [CloudPcWorkflow, ProvisioningPolicyWorkflow, DoctorWorkflow]
 """Every workflow that the worker serves."""
 
 
 def activities(clients: CloudClients) -> list[Callable[..., Coroutine[Any, Any, Any]]]:
     """Return every activity, bound to the clients."""
     post, assignment, deprovisioning = PostProvisioning(clients), Assignment(clients), Deprovisioning(clients)
+    domain_join = DomainJoin(clients)
+    doctor = Doctor(clients)
     return [
         Users(clients).find_user,
+        ComputerNames(clients).choose_computer_name,
         AllocateCapacity(clients).allocate_capacity,
         Network(clients).attach_network,
         VirtualMachines(clients).create_virtual_machine,
         EntraJoin(clients).join_entra_id,
+        domain_join.join_domain,
+        domain_join.wait_for_entra_device,
         IntuneEnrollment(clients).enroll_in_intune,
         PrimaryUserAssignment(clients).assign_primary_user,
+        post.install_language,
         post.hide_start_menu_power_icons,
         post.disable_windows_reset,
         post.assign_user_as_administrator,
@@ -56,11 +66,19 @@ def activities(clients: CloudClients) -> list[Callable[..., Coroutine[Any, Any, 
         assignment.grant_sign_in,
         assignment.assign_user,
         assignment.remove_run_commands,
+        deprovisioning.remove_computer_account,
         deprovisioning.remove_session_host,
         deprovisioning.remove_role_assignments,
         deprovisioning.delete_managed_device,
         deprovisioning.delete_virtual_machine,
         deprovisioning.delete_entra_device,
+        doctor.check_sign_in,
+        doctor.check_resource_group,
+        doctor.check_azure_actions,
+        doctor.check_resource_providers,
+        doctor.check_capacity,
+        doctor.check_licenses,
+        doctor.check_single_sign_on,
     ]
 
 

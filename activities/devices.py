@@ -1,5 +1,9 @@
 """How a Cloud PC's devices are found in Entra ID and Intune."""
 
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Protocol
+
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from msgraph.generated.device_management.managed_devices.managed_devices_request_builder import (
     ManagedDevicesRequestBuilder,
@@ -7,8 +11,11 @@ from msgraph.generated.device_management.managed_devices.managed_devices_request
 from msgraph.generated.devices.devices_request_builder import DevicesRequestBuilder
 from msgraph.generated.models.device import Device
 from msgraph.generated.models.managed_device import ManagedDevice
+from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 
+from activities.signatures import CloudPcReference
 from cloud.clients import CloudClients
+from models.provisioning_policy import DomainJoinType
 
 
 class Devices:
@@ -23,7 +30,8 @@ class Devices:
         Source: https://learn.microsoft.com/graph/api/device-list
         """
         query = DevicesRequestBuilder.DevicesRequestBuilderGetQueryParameters(
-            filter=f"displayName eq '{computer_name}'", select=["id", "deviceId", "displayName", "physicalIds"]
+            filter=f"displayName eq '{computer_name}'",
+            select=["id", "deviceId", "displayName", "physicalIds", "trustType", "alternativeSecurityIds"],
         )
         page = await self._graph.devices.get(RequestConfiguration(query_parameters=query))
         found = (page.value or []) if page else []
@@ -34,6 +42,24 @@ class Devices:
         """Tell whether the device is of this VM, and not of a namesake."""
         wanted = f"[AzureResourceId]:{virtual_machine_id}".casefold()
         return any(physical_id.casefold() == wanted for physical_id in device.physical_ids or [])
+
+    @staticmethod
+    def is_synchronised(device: Device) -> bool:
+        """Tell whether the device came from Active Directory; such a one names no VM."""
+        return device.trust_type == "ServerAd"
+
+    def is_of(self, device: Device, cloud_pc: CloudPcReference, virtual_machine_id: str) -> bool:
+        """Tell whether a device that bears the Cloud PC's name is the Cloud PC's.
+
+        A hybrid-joined one is known by the name alone, which was chosen because no device bore it.
+        """
+        if cloud_pc.domain_join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN:
+            return self.is_synchronised(device)
+        return self.names_machine(device, virtual_machine_id)
+
+    async def delete(self, device: Device) -> bool:
+        """Delete the device and tell whether it was there."""
+        return await deleted(self._graph.devices.by_device_id(device.id or ""))
 
     async def managed(self, device_id: str) -> list[ManagedDevice]:
         """Return the Intune managed devices of an Entra device; a second enrolment leaves the first behind.
@@ -50,3 +76,19 @@ class Devices:
             found += [item for item in page.value or [] if item.azure_a_d_device_id == device_id]
             page = await builder.with_url(page.odata_next_link).get() if page.odata_next_link else None
         return found
+
+
+class _Deletable(Protocol):
+    @property
+    def delete(self) -> Callable[[], Awaitable[None]]: ...
+
+
+async def deleted(item: _Deletable) -> bool:
+    """Delete one Graph object and tell whether it was there."""
+    try:
+        await item.delete()
+    except ODataError as error:
+        if error.response_status_code != HTTPStatus.NOT_FOUND:
+            raise
+        return False
+    return True

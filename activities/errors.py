@@ -2,9 +2,7 @@
 
 `application_error` makes an `ApplicationError` whose type is the ARM or Graph code, with a bounded
 message, the attempts, the correlation id and a remedy; `activities.boundary` puts every activity in it.
-Sources: https://learn.microsoft.com/troubleshoot/azure/virtual-machines/windows/error-messages,
-https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors,
-https://learn.microsoft.com/graph/errors
+What a code means is said by `activities.error_catalogue`.
 """
 
 import json
@@ -28,65 +26,11 @@ from kiota_abstractions.api_error import APIError
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.signatures import FailureDetails
+from activities.error_catalogue import find
+from activities.signatures import ErrorClass, FailureDetails
 
 MAX_MESSAGE = 1000
 """Longest message that an error carries into a history, characters."""
-
-_GRANT = "grant the worker's identity the roles of the README, wait some minutes, then reprovision"
-_INVALID = "correct what the message names in the policy or service plan, then reprovision"
-_QUOTA = "raise the quota of the subscription in this region or choose another plan or region, then reprovision"
-_CAPACITY = "choose another region or a plan with other VM sizes, or try later, then reprovision"
-
-_TRANSIENT_STATUSES = frozenset({408, 412, 423, 429, 500, 502, 503, 504})
-
-_TRANSIENT_CODES = frozenset(
-    {
-        "AnotherOperationInProgress",
-        "CanceledAndSupersededDueToAnotherOperation",
-        "Conflict",
-        "Directory_ConcurrencyViolation",
-        "GatewayTimeout",
-        "InternalOperationError",
-        "InternalServerError",
-        "NetworkingInternalOperationError",
-        "NicInUse",
-        "NicReservedForAnotherVm",
-        "OSProvisioningInternalError",
-        "OSProvisioningTimedOut",
-        "PrincipalNotFound",
-        "ReferencedResourceNotProvisioned",
-        "ResourceUpdateBlockedOnPlatformUpdate",
-        "RetryableError",
-        "RetryableErrorDueToAnotherOperation",
-        "ServerTimeout",
-        "VMAgentStatusCommunicationError",
-        "VMArtifactRepositoryInternalError",
-        "VMExtensionManagementInternalError",
-        "VMExtensionProvisioningError",
-        "VMExtensionProvisioningTimeout",
-        "VMStartTimedOut",
-    }
-)
-"""Codes that pass by themselves, whatever the HTTP status."""
-
-_REMEDIES: dict[str, str] = {
-    "AllocationFailed": _CAPACITY,
-    "AuthorizationFailed": _GRANT,
-    "Authorization_RequestDenied": _GRANT,
-    "Forbidden": _GRANT,
-    "InvalidParameter": _INVALID,
-    "LinkedAuthorizationFailed": _GRANT,
-    "OverconstrainedAllocationRequest": _CAPACITY,
-    "QuotaExceeded": _QUOTA,
-    "RequestDisallowedByPolicy": "ask for an exemption from the Azure Policy that the message names, then reprovision",
-    "ResourceGroupNotFound": "make the resource group of AZURE_RESOURCE_GROUP, then reprovision",
-    "ScopeLocked": "remove the lock that the message names, then reprovision",
-    "SkuNotAvailable": _CAPACITY,
-    "SubnetIsFull": "free addresses or enlarge the subnet, then reprovision",
-    "ZonalAllocationFailed": _CAPACITY,
-}
-_DEFAULT_REMEDY = "correct what the message names, then reprovision"
 
 
 def not_yet(message: str, poll_interval: float, remedy: str | None = None) -> ApplicationError:
@@ -100,16 +44,25 @@ def not_yet(message: str, poll_interval: float, remedy: str | None = None) -> Ap
     """
     return ApplicationError(
         message,
-        FailureDetails(remedy=remedy) if remedy else FailureDetails(),
+        FailureDetails(
+            error_class=ErrorClass.TRANSIENT, remedy=remedy or "look at what the message says is waited for"
+        ),
         type="NotYet",
         category=ApplicationErrorCategory.BENIGN,
         next_retry_delay=timedelta(seconds=poll_interval),
     )
 
 
-def terminal(code: str, message: str, remedy: str) -> ApplicationError:
-    """Return the error by which an activity fails for good."""
-    return ApplicationError(bounded(message), FailureDetails(remedy=remedy), type=code, non_retryable=True)
+def failure(code: str, message: str, *, poll_interval: float | None = None) -> ApplicationError:
+    """Return the error by which an activity fails as the catalogue says of the code.
+
+    Args:
+        code: A code of the catalogue.
+        message: What has happened.
+        poll_interval: Seconds until the next attempt, where the code is transient.
+
+    """
+    return _error(code, message, delay=timedelta(seconds=poll_interval) if poll_interval else None)
 
 
 def bounded(message: str) -> str:
@@ -161,25 +114,19 @@ def _from_arm(error: HttpResponseError, attempt: int) -> ApplicationError:
         match = re.search(r"AADSTS\d+", str(error))
         code = match[0] if match else "AuthenticationFailed"
         return _error(
-            code=code,
-            message=f"the worker's identity cannot sign in ({code})",
-            transient=error.status_code in _TRANSIENT_STATUSES,
-            remedy="correct AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, start the worker again",
-            delay=retry_after(headers),
+            code, f"the worker's identity cannot sign in ({code})", error.status_code, delay=retry_after(headers)
         )
-    code = (cause.code if cause else None) or (f"Http{error.status_code}" if error.status_code else "Unknown")
+    code = arm_code(error)
     message = (cause.message if cause else None) or error.message
     # An answer that was cut off has no code, and no status of an error.
-    transient = _is_transient(code, message, error.status_code, attempt) or code in ("Unknown", "Http200")
-    return _error(code, message, transient, _remedy(code, message), correlation_id, retry_after(headers))
+    was_cut_off = code in ("Unknown", "Http200")
+    return _error(code, message, error.status_code, attempt, correlation_id, retry_after(headers), was_cut_off)
 
 
-def _remedy(code: str, message: str) -> str | None:
-    if code == "OperationNotAllowed" and "quota" in message.lower():
-        return _QUOTA
-    if code == "OperationNotAllowed" and "smaller than the size" in message:
-        return "choose a plan with a larger disk, or an image of the offer windows-ent-cpc, then reprovision"
-    return None
+def arm_code(error: HttpResponseError) -> str:
+    """Return the code of an ARM failure: the innermost, which wrapper codes hide."""
+    cause = _innermost(error.error)
+    return (cause.code if cause else None) or (f"Http{error.status_code}" if error.status_code else "Unknown")
 
 
 def _innermost(error: ODataV4Format | None) -> ODataV4Format | None:
@@ -197,8 +144,7 @@ def _from_graph(error: APIError, attempt: int) -> ApplicationError:
     message = _unwrapped((main.message if main else None) or str(error))
     inner = main.inner_error if main else None
     correlation_id = inner.request_id if inner else None
-    transient = _is_transient(code, message, status, attempt)
-    return _error(code, message, transient, None, correlation_id, retry_after(headers))
+    return _error(code, message, status, attempt, correlation_id, retry_after(headers))
 
 
 def _unwrapped(message: str) -> str:
@@ -214,27 +160,23 @@ def _unwrapped(message: str) -> str:
             return message
 
 
-def _is_transient(code: str, message: str, status: int | None, attempt: int) -> bool:
-    if code == "OperationNotAllowed":
-        # Quota, a busy machine and throttling share this code.
-        return status == HTTPStatus.TOO_MANY_REQUESTS or "in progress" in message or "too many requests" in message
-    if status == HTTPStatus.UNAUTHORIZED:
-        # The token may have been revoked; the next attempt gets a new one.
-        return attempt == 1
-    return code in _TRANSIENT_CODES or status in _TRANSIENT_STATUSES
-
-
 def _error(
     code: str,
     message: str,
-    transient: bool,
-    remedy: str | None = None,
+    status: int | None = None,
+    attempt: int = 0,
     correlation_id: str | None = None,
     delay: timedelta | None = None,
+    is_transient: bool = False,
 ) -> ApplicationError:
-    details = FailureDetails(remedy=remedy or _REMEDIES.get(code, _DEFAULT_REMEDY), correlation_id=correlation_id)
+    entry = find(code, message, status)
+    # A token may have been revoked; the next attempt gets a new one.
+    is_transient |= status == HTTPStatus.UNAUTHORIZED and attempt == 1
+    error_class = ErrorClass.TRANSIENT if is_transient else entry.error_class
+    details = FailureDetails(error_class=error_class, remedy=entry.remedy, correlation_id=correlation_id)
+    may_pass = error_class == ErrorClass.TRANSIENT
     return ApplicationError(
-        bounded(message), details, type=code, non_retryable=not transient, next_retry_delay=delay if transient else None
+        bounded(message), details, type=code, non_retryable=not may_pass, next_retry_delay=delay if may_pass else None
     )
 
 

@@ -14,7 +14,7 @@ from azure.core.polling import AsyncLROPoller
 from azure.core.polling.base_polling import OperationFailed
 from temporalio import activity
 
-from activities.errors import not_yet, terminal
+from activities.errors import failure, not_yet
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ async def ensure(
         except ResourceNotFoundError:
             return await operations.begin_create_or_update(*ids, body())
         if owner is not None and not is_owned(existing, owner):
-            raise terminal("NameTaken", f"{ids[-1]} belongs to somebody else", "reprovision: the next name is another")
+            raise failure("NameTaken", f"{ids[-1]} belongs to somebody else")
         match existing.properties.provisioning_state:
             case "Succeeded":
                 return None
@@ -120,7 +120,8 @@ async def remove(operations: Operations, ids: tuple[str, ...], *, poll_interval:
         return await operations.begin_delete(*ids, continuation_token=token)
 
     try:
-        await complete("/".join(ids), resume=resume, begin=begin, poll_interval=poll_interval)
+        # Not the name that `ensure` has for it, or one would resume the other's operation.
+        await complete(f"delete {'/'.join(ids)}", resume=resume, begin=begin, poll_interval=poll_interval)
     except ResourceNotFoundError:
         # The resource group or the parent is gone, and the resource with it.
         return

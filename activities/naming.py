@@ -26,6 +26,15 @@ def os_disk_name(cloud_pc: CloudPcReference) -> str:
     return f"{cloud_pc.computer_name}-osdisk"
 
 
+CAPACITY_RESERVATION = "cloud-pc"
+"""Name of the one reservation in a Cloud PC's capacity reservation group."""
+
+
+def capacity_reservation_group_name(cloud_pc: CloudPcReference) -> str:
+    """Return the name of the Cloud PC's capacity reservation group."""
+    return f"{cloud_pc.computer_name}-crg"
+
+
 def host_pool_name(cloud_pc: CloudPcReference) -> str:
     """Return the name of the host pool of the Cloud PC's policy and region."""
     return f"hp-{cloud_pc.policy_id}-{cloud_pc.region}"

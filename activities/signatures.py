@@ -4,11 +4,15 @@ Workflows call these functions by reference; the classes beside this module impl
 same name and with the same types, which a test holds them to.
 """
 
+from enum import StrEnum
+
 from temporalio import activity
 
+from models.azure_network_connection import ActiveDirectoryDomain, AzureNetworkConnection
 from models.base import GraphModel
 from models.cloud_pc import User
-from models.provisioning_policy import GalleryImage
+from models.doctor import Check, Identity
+from models.provisioning_policy import CustomImage, DomainJoinType, GalleryImage
 from models.service_plan import ServicePlan
 
 
@@ -21,10 +25,22 @@ class StepResult(GraphModel):
     """What came of it, in one line."""
 
 
+class ErrorClass(StrEnum):
+    """What a failure means for the step that meets it."""
+
+    TRANSIENT = "transient"
+    """It passes by itself: the step is tried again."""
+    CAPACITY = "capacity"
+    """Azure cannot give what was asked for, but perhaps another size, in another zone or region."""
+    TERMINAL = "terminal"
+    """An admin has to mend something first."""
+
+
 class FailureDetails(GraphModel):
     """Detail of the `ApplicationError` by which every step fails; `activities.errors` makes it."""
 
     attempts: int | None = None
+    error_class: ErrorClass = ErrorClass.TERMINAL
     remedy: str = "look at the step's failure in the Temporal Web UI, then reprovision"
     correlation_id: str | None = None
 
@@ -39,7 +55,23 @@ class CloudPcReference(GraphModel):
     computer_name: str
     """Name of the VM and of the computer, at most 15 characters; a new one each attempt."""
     region: str
-    """Azure region, short name."""
+    """Azure region, short name; empty until the network of a connection has been looked at."""
+    resource_group_id: str | None = None
+    """ARM id of the resource group of VM, network interface and disk; None is the worker's own."""
+    domain_join_type: DomainJoinType = DomainJoinType.AZURE_AD_JOIN
+
+
+class ChooseComputerNameInput(GraphModel):
+    """What the computer may be called."""
+
+    cloud_pc: CloudPcReference
+    proposals: tuple[str, ...]
+
+
+class ComputerName(StepResult):
+    """A name that nothing in Azure or Entra ID bears."""
+
+    computer_name: str
 
 
 class FindUserInput(GraphModel):
@@ -47,6 +79,8 @@ class FindUserInput(GraphModel):
 
     user: str
     """User principal name or Entra object id."""
+    needs_synchronization: bool = False
+    """Whether the account must be synchronised from Active Directory, as a hybrid-joined Cloud PC's must."""
 
 
 class FoundUser(StepResult):
@@ -55,11 +89,22 @@ class FoundUser(StepResult):
     user: User
 
 
+class RefusedCandidate(GraphModel):
+    """A VM size in a zone that Azure refused when the VM was to be created."""
+
+    vm_size: str
+    zone: str | None
+    reason: str
+
+
 class AllocateCapacityInput(GraphModel):
     """What capacity is wanted."""
 
     cloud_pc: CloudPcReference
     service_plan: ServicePlan
+    refused: tuple[RefusedCandidate, ...] = ()
+    """What is not to be tried again."""
+    capacity_reservation: bool = False
 
 
 class AllocatedCapacity(StepResult):
@@ -68,12 +113,16 @@ class AllocatedCapacity(StepResult):
     vm_size: str
     zone: str | None
     """Availability zone, or None where the region offers the size without zones."""
+    capacity_reservation_group_id: str | None = None
+    """ARM id of the group in which the capacity is reserved, or None when it is not."""
 
 
 class AttachNetworkInput(GraphModel):
-    """Whose network interface is wanted."""
+    """Whose network interface is wanted, and where."""
 
     cloud_pc: CloudPcReference
+    connection: AzureNetworkConnection | None = None
+    """None is the region's Microsoft-hosted network."""
 
 
 class NetworkAttachment(StepResult):
@@ -81,6 +130,8 @@ class NetworkAttachment(StepResult):
 
     subnet_id: str
     private_ip_address: str | None
+    region: str = ""
+    """Azure region of the network, short name."""
 
 
 class CreateVirtualMachineInput(GraphModel):
@@ -91,7 +142,8 @@ class CreateVirtualMachineInput(GraphModel):
     vm_size: str
     zone: str | None
     subnet_id: str
-    image: GalleryImage
+    image: GalleryImage | CustomImage
+    capacity_reservation_group_id: str | None = None
 
 
 class VirtualMachine(StepResult):
@@ -109,8 +161,21 @@ class JoinEntraIdInput(GraphModel):
     virtual_machine_id: str
 
 
+class JoinDomainInput(GraphModel):
+    """The machine that is to join an Active Directory domain."""
+
+    cloud_pc: CloudPcReference
+    domain: ActiveDirectoryDomain
+
+
+class WaitForEntraDeviceInput(GraphModel):
+    """The domain-joined machine whose device object is waited for."""
+
+    cloud_pc: CloudPcReference
+
+
 class EntraDevice(StepResult):
-    """The device object that names our machine."""
+    """The device object of our machine."""
 
     device_id: str
 
@@ -155,6 +220,14 @@ class AssignUserAsAdministratorInput(GraphModel):
     """On-premises user principal name where there is one."""
 
 
+class InstallLanguageInput(GraphModel):
+    """The language that Windows is to speak."""
+
+    cloud_pc: CloudPcReference
+    locale: str
+    """BCP 47 tag."""
+
+
 class RegisterSessionHostInput(GraphModel):
     """The machine that is to become a session host of its policy's host pool."""
 
@@ -194,6 +267,13 @@ class CloudPcInput(GraphModel):
     cloud_pc: CloudPcReference
 
 
+class RemoveComputerAccountInput(GraphModel):
+    """The machine whose account is to leave its domain."""
+
+    cloud_pc: CloudPcReference
+    domain: ActiveDirectoryDomain
+
+
 @activity.defn
 async def find_user(request: FindUserInput) -> FoundUser:
     """Find an enabled user in Entra ID and what they are called."""
@@ -201,14 +281,20 @@ async def find_user(request: FindUserInput) -> FoundUser:
 
 
 @activity.defn
+async def choose_computer_name(request: ChooseComputerNameInput) -> ComputerName:
+    """Take the first proposed name that nothing in Azure or Entra ID bears."""
+    raise NotImplementedError
+
+
+@activity.defn
 async def allocate_capacity(request: AllocateCapacityInput) -> AllocatedCapacity:
-    """Find the first of the plan's VM sizes that offer, restrictions and quota allow."""
+    """Find, and on demand reserve, the first of the plan's VM sizes that offer, restrictions and quota allow."""
     raise NotImplementedError
 
 
 @activity.defn
 async def attach_network(request: AttachNetworkInput) -> NetworkAttachment:
-    """Make the network interface in the region's Microsoft-hosted network, and that network first."""
+    """Make the network interface in the connection's subnet, or in a Microsoft-hosted network, made at need."""
     raise NotImplementedError
 
 
@@ -225,14 +311,32 @@ async def join_entra_id(request: JoinEntraIdInput) -> EntraDevice:
 
 
 @activity.defn
+async def join_domain(request: JoinDomainInput) -> StepResult:
+    """Join the VM to the Active Directory domain."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def wait_for_entra_device(request: WaitForEntraDeviceInput) -> EntraDevice:
+    """Wait until the computer has appeared in Microsoft Entra ID and is registered."""
+    raise NotImplementedError
+
+
+@activity.defn
 async def enroll_in_intune(request: EnrollInIntuneInput) -> ManagedDevice:
-    """Wait until Intune manages the device, which enrols by itself with the join."""
+    """Wait until Intune manages the device; a hybrid-joined one is enrolled by its own credential first."""
     raise NotImplementedError
 
 
 @activity.defn
 async def assign_primary_user(request: AssignPrimaryUserInput) -> PrimaryUser:
     """Make the user the Intune primary user; done when Intune names them."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def install_language(request: InstallLanguageInput) -> StepResult:
+    """Install the language and make Windows speak it."""
     raise NotImplementedError
 
 
@@ -303,6 +407,12 @@ async def remove_run_commands(request: CloudPcInput) -> StepResult:
 
 
 @activity.defn
+async def remove_computer_account(request: RemoveComputerAccountInput) -> StepResult:
+    """Delete the machine's account from its Active Directory domain."""
+    raise NotImplementedError
+
+
+@activity.defn
 async def remove_session_host(request: CloudPcInput) -> StepResult:
     """Take the Cloud PC's machines out of the host pool."""
     raise NotImplementedError
@@ -329,4 +439,92 @@ async def delete_virtual_machine(request: CloudPcInput) -> StepResult:
 @activity.defn
 async def delete_entra_device(request: CloudPcInput) -> StepResult:
     """Delete the Entra devices of the Cloud PC's machines; done when their names are free."""
+    raise NotImplementedError
+
+
+class Checks(GraphModel):
+    """What the doctor found."""
+
+    checks: tuple[Check, ...]
+
+
+class SignInChecks(Checks):
+    """What signing in showed."""
+
+    identity: Identity = Identity()
+
+
+class ResourceGroupChecks(Checks):
+    """The resource group."""
+
+    region: str | None = None
+    """Azure region, short name; None when the group is not there."""
+
+
+class IdentityInput(GraphModel):
+    """Who is to be given what is missing."""
+
+    identity: Identity
+
+
+class RegionsInput(GraphModel):
+    """Where Cloud PCs are to be made."""
+
+    regions: tuple[str, ...]
+
+
+class CapacityInput(GraphModel):
+    """What there is to be room for."""
+
+    region: str
+    service_plans: tuple[ServicePlan, ...]
+    are_wanted: bool
+    """Whether no room is a failure, or a warning."""
+
+
+class SingleSignOnInput(GraphModel):
+    """Whether policies use single sign-on."""
+
+    is_wanted: bool
+
+
+@activity.defn
+async def check_sign_in() -> SignInChecks:
+    """Sign in to Azure and Graph, and look at the permissions in the token."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def check_resource_group() -> ResourceGroupChecks:
+    """See that the resource group exists."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def check_azure_actions(request: IdentityInput) -> Checks:
+    """See that roles allow every action at the resource group."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def check_resource_providers(request: RegionsInput) -> Checks:
+    """See that the resource providers are registered and offered in the regions."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def check_capacity(request: CapacityInput) -> Checks:
+    """See for how many Cloud PCs of each service plan a region has room."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def check_licenses() -> Checks:
+    """See that the tenant has bought what Intune enrolment needs."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def check_single_sign_on(request: SingleSignOnInput) -> Checks:
+    """See that Entra ID lets Remote Desktop sign users in."""
     raise NotImplementedError

@@ -5,7 +5,7 @@ from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.users.item.user_item_request_builder import UserItemRequestBuilder
 from temporalio import activity
 
-from activities.errors import terminal
+from activities.errors import failure
 from activities.signatures import FindUserInput, FoundUser
 from cloud.clients import CloudClients
 from models.cloud_pc import User
@@ -22,11 +22,18 @@ class Users:
         """Return the enabled user of this user principal name or object id.
 
         Raises:
-            ApplicationError: `UserNotFound` or `UserDisabled`.
+            ApplicationError: `UserNotFound`, `UserDisabled` or `UserNotSynchronized`.
 
         """
         query = UserItemRequestBuilder.UserItemRequestBuilderGetQueryParameters(
-            select=["id", "userPrincipalName", "displayName", "accountEnabled", "onPremisesUserPrincipalName"]
+            select=[
+                "id",
+                "userPrincipalName",
+                "displayName",
+                "accountEnabled",
+                "onPremisesUserPrincipalName",
+                "onPremisesSyncEnabled",
+            ]
         )
         try:
             user = await self._graph.users.by_user_id(request.user).get(RequestConfiguration(query_parameters=query))
@@ -35,14 +42,17 @@ class Users:
                 raise
             user = None
         if user is None or not user.id or not user.user_principal_name:
-            raise terminal("UserNotFound", f"Entra ID knows no user {request.user}", "correct the user")
+            raise failure("UserNotFound", f"Entra ID knows no user {request.user}")
         if not user.account_enabled:
-            raise terminal("UserDisabled", f"the account of {request.user} is disabled", "enable the account")
+            raise failure("UserDisabled", f"the account of {request.user} is disabled")
+        if request.needs_synchronization and not user.on_premises_sync_enabled:
+            raise failure("UserNotSynchronized", f"{request.user} is not synchronised from Active Directory")
         return FoundUser(
             user=User(
                 id=user.id,
                 user_principal_name=user.user_principal_name,
                 display_name=user.display_name or user.user_principal_name,
                 on_premises_user_principal_name=user.on_premises_user_principal_name,
+                on_premises_sync_enabled=bool(user.on_premises_sync_enabled),
             )
         )

@@ -1,9 +1,10 @@
 """The SDK clients of one worker process, and their lifetime."""
 
 import asyncio
+import os
 import re
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,11 +27,46 @@ from msgraph.graph_request_adapter import options as graph_options
 from msgraph.graph_service_client import GraphServiceClient
 from msgraph_core import GraphClientFactory
 
+from cloud.secrets import Secrets
 from cloud.settings import Settings
 
 
 class SignInError(Exception):
     """The worker's identity cannot sign in; the message names the variables, in one line."""
+
+
+@dataclass(frozen=True)
+class ResourceGroup:
+    """A resource group, and the clients of its subscription."""
+
+    id: str
+    """ARM id."""
+    compute: ComputeManagementClient
+    network: NetworkManagementClient
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return self.id.rpartition("/")[2]
+
+
+class ResourceGroups:
+    """Resource groups of any subscription that the identity may use; clients are made when first needed."""
+
+    def __init__(
+        self, own: str, make: Callable[[str], tuple[ComputeManagementClient, NetworkManagementClient]]
+    ) -> None:
+        self._own = own
+        self._make = make
+        self._clients: dict[str, tuple[ComputeManagementClient, NetworkManagementClient]] = {}
+
+    def get(self, id: str | None = None) -> ResourceGroup:
+        """Return the resource group of an ARM id, the worker's own for None."""
+        id = id or self._own
+        subscription = id.split("/")[2].lower()
+        if subscription not in self._clients:
+            self._clients[subscription] = self._make(subscription)
+        return ResourceGroup(id, *self._clients[subscription])
 
 
 @dataclass(frozen=True)
@@ -41,8 +77,8 @@ class CloudClients:
     """
 
     settings: Settings
-    compute: ComputeManagementClient
-    network: NetworkManagementClient
+    resource_groups: ResourceGroups
+    secrets: Secrets
     authorization: AuthorizationManagementClient
     desktop_virtualization: DesktopVirtualizationMgmtClient
     graph: GraphServiceClient
@@ -83,10 +119,18 @@ async def cloud_clients(settings: Settings) -> AsyncGenerator[CloudClients, None
         adapter = GraphRequestAdapter(authentication, client=http)
         adapter.base_url = f"{settings.graph_url}/v1.0"
         await asyncio.to_thread(_warm_up)
+
+        def make(subscription_id: str) -> tuple[ComputeManagementClient, NetworkManagementClient]:
+            compute = ComputeManagementClient(credential, subscription_id, **arm)
+            network = NetworkManagementClient(credential, subscription_id, **arm)
+            stack.push_async_callback(compute.close)
+            stack.push_async_callback(network.close)
+            return compute, network
+
         yield CloudClients(
             settings=settings,
-            compute=await stack.enter_async_context(ComputeManagementClient(credential, subscription, **arm)),
-            network=await stack.enter_async_context(NetworkManagementClient(credential, subscription, **arm)),
+            resource_groups=ResourceGroups(settings.resource_group_id, make),
+            secrets=Secrets(credential, os.environ),
             authorization=await stack.enter_async_context(
                 AuthorizationManagementClient(credential, subscription, **arm)
             ),

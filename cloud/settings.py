@@ -35,6 +35,11 @@ class Settings(BaseModel):
     poll_interval: Annotated[float, Field(validation_alias="CLOUD_PC_POLL_INTERVAL", ge=0.05, le=300)] = 15.0
     """Seconds between two looks at what Entra ID, Intune or the host pool has not shown yet."""
 
+    @property
+    def resource_group_id(self) -> str:
+        """ARM id of the resource group."""
+        return f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read the settings; an empty variable counts as not set.

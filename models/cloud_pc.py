@@ -9,8 +9,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from models.azure_network_connection import AzureNetworkConnection
 from models.base import GraphModel
-from models.provisioning_policy import ProvisioningPolicy, UserAccountType
+from models.provisioning_policy import IMAGE_LOCALE, DomainJoinType, ProvisioningPolicy, UserAccountType
 from models.service_plan import ServicePlan
 
 
@@ -37,13 +38,17 @@ class Stage(StrEnum):
 class Step(StrEnum):
     """A step of the work; its value is the name of the activity that does it."""
 
+    CHOOSE_COMPUTER_NAME = "choose_computer_name"
     ALLOCATE_CAPACITY = "allocate_capacity"
     CREATE_VIRTUAL_MACHINE = "create_virtual_machine"
     ATTACH_NETWORK = "attach_network"
     JOIN_ENTRA_ID = "join_entra_id"
+    JOIN_DOMAIN = "join_domain"
+    WAIT_FOR_ENTRA_DEVICE = "wait_for_entra_device"
     ENROLL_IN_INTUNE = "enroll_in_intune"
     ASSIGN_PRIMARY_USER = "assign_primary_user"
 
+    INSTALL_LANGUAGE = "install_language"
     HIDE_START_MENU_POWER_ICONS = "hide_start_menu_power_icons"
     DISABLE_WINDOWS_RESET = "disable_windows_reset"
     ASSIGN_USER_AS_ADMINISTRATOR = "assign_user_as_administrator"
@@ -57,6 +62,7 @@ class Step(StrEnum):
     ASSIGN_USER = "assign_user"
     REMOVE_RUN_COMMANDS = "remove_run_commands"
 
+    REMOVE_COMPUTER_ACCOUNT = "remove_computer_account"
     DELETE_VIRTUAL_MACHINE = "delete_virtual_machine"
     REMOVE_SESSION_HOST = "remove_session_host"
     REMOVE_ROLE_ASSIGNMENTS = "remove_role_assignments"
@@ -71,14 +77,18 @@ class Step(StrEnum):
 
 STAGES: dict[Stage, dict[Step, str]] = {
     Stage.CORE_PROVISIONING: {
+        Step.CHOOSE_COMPUTER_NAME: "Choose the computer name",
         Step.ALLOCATE_CAPACITY: "Allocate Azure capacity",
         Step.CREATE_VIRTUAL_MACHINE: "Create VM",
         Step.ATTACH_NETWORK: "Attach the VM to the network",
         Step.JOIN_ENTRA_ID: "Join to Microsoft Entra ID",
+        Step.JOIN_DOMAIN: "Join the Active Directory domain",
+        Step.WAIT_FOR_ENTRA_DEVICE: "Wait for the device in Microsoft Entra ID",
         Step.ENROLL_IN_INTUNE: "Intune MDM enroll",
         Step.ASSIGN_PRIMARY_USER: "Primary user assignment",
     },
     Stage.POST_PROVISIONING: {
+        Step.INSTALL_LANGUAGE: "Install the language of Windows",
         Step.HIDE_START_MENU_POWER_ICONS: "Hide Start menu power icons",
         Step.DISABLE_WINDOWS_RESET: "Disable Windows reset",
         Step.ASSIGN_USER_AS_ADMINISTRATOR: "Assign user as administrator",
@@ -94,6 +104,7 @@ STAGES: dict[Stage, dict[Step, str]] = {
         Step.REMOVE_RUN_COMMANDS: "Remove the run commands",
     },
     Stage.DEPROVISIONING: {
+        Step.REMOVE_COMPUTER_ACCOUNT: "Remove the computer account from the domain",
         Step.DELETE_VIRTUAL_MACHINE: "Delete the VM, its NIC and disk",
         Step.REMOVE_SESSION_HOST: "Remove the session host",
         Step.REMOVE_ROLE_ASSIGNMENTS: "Remove the role assignments",
@@ -102,6 +113,17 @@ STAGES: dict[Stage, dict[Step, str]] = {
     },
 }
 """The steps of each stage, in order, with the names that people read."""
+
+_HYBRID_STEPS = frozenset({Step.JOIN_DOMAIN, Step.WAIT_FOR_ENTRA_DEVICE, Step.REMOVE_COMPUTER_ACCOUNT})
+
+
+def steps_of(stage: Stage, policy: ProvisioningPolicy) -> dict[Step, str]:
+    """Return the steps of a stage that Cloud PCs of this policy go through, in order, with their names."""
+    is_hybrid = policy.domain_join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN
+    left_out = {Step.JOIN_ENTRA_ID} if is_hybrid else set(_HYBRID_STEPS)
+    if policy.windows_setting.locale == IMAGE_LOCALE:
+        left_out.add(Step.INSTALL_LANGUAGE)
+    return {step: title for step, title in STAGES[stage].items() if step not in left_out}
 
 
 class StepState(StrEnum):
@@ -160,6 +182,8 @@ class User(GraphModel):
     user_principal_name: str
     display_name: str
     on_premises_user_principal_name: str | None = None
+    on_premises_sync_enabled: bool = False
+    """Whether the account is synchronised from an Active Directory domain."""
 
 
 class CloudPcRequest(GraphModel):
@@ -167,6 +191,8 @@ class CloudPcRequest(GraphModel):
 
     id: Annotated[str, Field(min_length=1, max_length=100)]
     policy: ProvisioningPolicy
+    connections: tuple[AzureNetworkConnection, ...] = ()
+    """The Azure network connections that the policy names."""
     service_plan: ServicePlan
     user: User
     attempt: Annotated[int, Field(ge=1)] = 1
@@ -182,6 +208,8 @@ class Reprovision(GraphModel):
     """Account type of the user from now on; None keeps the policy's."""
     policy: ProvisioningPolicy | None = None
     """The policy as it is now; None keeps the one that the Cloud PC was made from."""
+    connections: tuple[AzureNetworkConnection, ...] = ()
+    """The connections that `policy` names."""
 
     def merged_with(self, later: "Reprovision") -> "Reprovision":
         """Return the one wish that this and a later one are together; what the later one says, counts."""
@@ -225,6 +253,9 @@ class CloudPc(GraphModel):
     user: User
     computer_name: str
     region: str
+    """Azure region; empty until the network of a connection has been looked at."""
+    on_premises_connection_name: str | None = None
+    """Display name of the Azure network connection in use; None in a Microsoft-hosted network."""
     join_type: str
     vm_size: str | None = None
     virtual_machine_id: str | None = None

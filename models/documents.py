@@ -1,4 +1,4 @@
-"""YAML files of provisioning policies and service plans, with errors that name file, line and field."""
+"""YAML files of policies, connections and service plans, with errors that name file, line and field."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedBase
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from models.azure_network_connection import AzureNetworkConnection
 from models.provisioning_policy import ProvisioningPolicy
 from models.service_plan import ServicePlanCatalogue
 from models.validation import Location, field_name, problems
@@ -18,6 +19,7 @@ _MAX_BYTES = 1_000_000
 
 DOCUMENT_TYPES: dict[str, type[BaseModel]] = {
     "provisioning-policy": ProvisioningPolicy,
+    "azure-network-connection": AzureNetworkConnection,
     "service-plans": ServicePlanCatalogue,
 }
 """What can be written in YAML, by the name of its JSON Schema."""
@@ -30,6 +32,11 @@ class DocumentError(Exception):
 def load_policy(path: Path) -> ProvisioningPolicy:
     """Read a provisioning policy. Raises `DocumentError`."""
     return _load(path, ProvisioningPolicy)
+
+
+def load_connection(path: Path) -> AzureNetworkConnection:
+    """Read an Azure network connection. Raises `DocumentError`."""
+    return _load(path, AzureNetworkConnection)
 
 
 def load_service_plans(path: Path | None = None) -> ServicePlanCatalogue:

@@ -10,13 +10,21 @@ import string
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from models.base import GraphModel
 
 MAX_COMPUTER_NAME = 15
 """Longest NetBIOS name of a computer, characters."""
 _MACRO = re.compile(r"%(?P<name>[A-Za-z]+):(?P<length>\d+)%")
+IMAGE_LOCALE = "en-US"
+"""Language of the gallery images."""
+_DEFAULT_IMAGE = "microsoftwindowsdesktop_windows-11_win11-24h2-ent"
+_GALLERY_IMAGE = r"^[^_\s]+_[^_\s]+_[^_\s]+$"
+_CUSTOM_IMAGE = (
+    r"(?i)^/subscriptions/[0-9a-f-]{36}/resourceGroups/[^/]+/providers/Microsoft\.Compute/"
+    r"(images/[^/]+|galleries/[^/]+/images/[^/]+(/versions/[0-9.]+)?)$"
+)
 _RANDOM_CHARACTERS = string.ascii_uppercase + string.digits
 
 
@@ -27,23 +35,53 @@ class UserAccountType(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
+class DomainJoinType(StrEnum):
+    """How a Cloud PC joins, after Graph's `cloudPcDomainJoinType`."""
+
+    AZURE_AD_JOIN = "azureADJoin"
+    """Microsoft Entra join."""
+    HYBRID_AZURE_AD_JOIN = "hybridAzureADJoin"
+    """The Active Directory domain, and Microsoft Entra ID by its synchronisation."""
+
+
 class DomainJoinConfiguration(GraphModel):
     """How and where the Cloud PC joins.
 
-    With `azureADJoin` and a `regionName` the Cloud PC sits in a Microsoft-hosted network: a virtual
-    network of this subscription in that region, which is made when there is none.
+    With a `regionName` the Cloud PC sits in a Microsoft-hosted network: a virtual network of the worker's own
+    subscription in that region, which is made when there is none. With an `onPremisesConnectionId` it sits
+    in the subnet of that Azure network connection, and in its region.
     """
 
-    domain_join_type: Literal["azureADJoin"] = "azureADJoin"
-    region_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{2,39}$", examples=["westeurope"])]
+    domain_join_type: DomainJoinType = DomainJoinType.AZURE_AD_JOIN
+    region_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{2,39}$", examples=["westeurope"])] | None = None
     """Azure region, short name as Azure Resource Manager writes it."""
+    on_premises_connection_id: Annotated[str, Field(min_length=1, max_length=64, examples=["headquarters"])] | None = (
+        None
+    )
+    """Id of an Azure network connection."""
+
+    @model_validator(mode="after")
+    def _is_one_place(self) -> Self:
+        if self.domain_join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN:
+            if self.on_premises_connection_id is None or self.region_name is not None:
+                raise ValueError("a hybridAzureADJoin needs onPremisesConnectionId, and no regionName")
+        elif (self.region_name is None) == (self.on_premises_connection_id is None):
+            raise ValueError("needs either regionName or onPremisesConnectionId; write one of them")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The region or the connection."""
+        return self.region_name or self.on_premises_connection_id or ""
 
 
 class WindowsSetting(GraphModel):
     """Settings of Windows itself."""
 
-    locale: Literal["en-US"] = "en-US"
-    """Language tag of Windows, BCP 47; the gallery images speak this one."""
+    locale: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?-([A-Z]{2}|[0-9]{3})$", examples=["de-DE"])] = (
+        IMAGE_LOCALE
+    )
+    """Language tag of Windows, BCP 47; another than the image's own is installed when the Cloud PC is set up."""
 
 
 class GalleryImage(GraphModel):
@@ -54,6 +92,14 @@ class GalleryImage(GraphModel):
     sku: str
 
 
+class CustomImage(GraphModel):
+    """An image of the customer's own."""
+
+    id: Annotated[str, Field(pattern=_CUSTOM_IMAGE)]
+    """ARM id of a managed image, of an image definition in a Compute Gallery (its newest version counts), or
+    of a version of one."""
+
+
 class ProvisioningPolicy(GraphModel):
     """How Cloud PCs are to be made."""
 
@@ -62,12 +108,19 @@ class ProvisioningPolicy(GraphModel):
     display_name: Annotated[str, Field(min_length=1, max_length=120, pattern=r'^[^<>&|"^]*$')]
     description: Annotated[str, Field(max_length=512)] = ""
     provisioning_type: Literal["dedicated"] = "dedicated"
-    domain_join_configurations: Annotated[tuple[DomainJoinConfiguration, ...], Field(min_length=1, max_length=1)]
-    image_type: Literal["gallery"] = "gallery"
-    image_id: Annotated[str, Field(pattern=r"^[^_\s]+_[^_\s]+_[^_\s]+$")] = (
-        "microsoftwindowsdesktop_windows-11_win11-24h2-ent"
-    )
-    """Marketplace image as `publisher_offer_sku`."""
+    domain_join_configurations: Annotated[tuple[DomainJoinConfiguration, ...], Field(min_length=1, max_length=10)]
+    """Where the Cloud PC may sit, in order of priority: the next one counts when a network cannot be used or
+    a region has no capacity."""
+    hybrid_join_timeout_in_minutes: Annotated[int, Field(ge=5, le=1440)] = 90
+    """How long a hybrid-joined computer may take to be registered in Microsoft Entra ID.
+
+    Source: https://learn.microsoft.com/windows-365/enterprise/provisioning-errors
+    """
+    capacity_reservation: bool = False
+    """Whether Azure capacity is reserved before the VM is made, and kept for it as long as it lives."""
+    image_type: Literal["gallery", "custom"] = "gallery"
+    image_id: Annotated[str, Field(max_length=512, validate_default=True)] = _DEFAULT_IMAGE
+    """Marketplace image as `publisher_offer_sku`; with the imageType `custom`, ARM id of an own image."""
     cloud_pc_naming_template: str = "CPC-%USERNAME:5%-%RAND:5%"
     """Template of the computer name: 5 to 15 characters of letters, digits and hyphens, a prefix of at
     most 10, `%USERNAME:x%` for the first x letters of the user name, `%RAND:y%` (required, y of at
@@ -103,14 +156,40 @@ class ProvisioningPolicy(GraphModel):
             raise ValueError("must not begin or end with a hyphen")
         return template
 
-    @property
-    def domain_join(self) -> DomainJoinConfiguration:
-        """The domain join configuration in use."""
-        return self.domain_join_configurations[0]
+    @field_validator("domain_join_configurations")
+    @classmethod
+    def _joins_are_alike_and_different(
+        cls, configurations: tuple[DomainJoinConfiguration, ...]
+    ) -> tuple[DomainJoinConfiguration, ...]:
+        if len({configuration.domain_join_type for configuration in configurations}) > 1:
+            raise ValueError("a policy has one domainJoinType; write a second policy for the other")
+        if len(set(configurations)) < len(configurations):
+            raise ValueError("the same regionName or onPremisesConnectionId stands twice; keep one")
+        return configurations
+
+    @field_validator("image_id")
+    @classmethod
+    def _image_id_is_of_its_type(cls, image_id: str, info: ValidationInfo) -> str:
+        image_type = info.data.get("image_type")
+        wanted, example = (
+            (_CUSTOM_IMAGE, "the ARM id of a managed image or of an image (version) in a Compute Gallery")
+            if image_type == "custom"
+            else (_GALLERY_IMAGE, f"publisher_offer_sku such as {_DEFAULT_IMAGE}")
+        )
+        if not re.search(wanted, image_id):
+            raise ValueError(f"{image_id!r} is no {image_type or 'gallery'} image; write {example}")
+        return image_id
 
     @property
-    def gallery_image(self) -> GalleryImage:
-        """The Marketplace image that `image_id` names."""
+    def domain_join_type(self) -> DomainJoinType:
+        """How the policy's Cloud PCs join."""
+        return self.domain_join_configurations[0].domain_join_type
+
+    @property
+    def image(self) -> GalleryImage | CustomImage:
+        """The image that `image_id` names."""
+        if self.image_type == "custom":
+            return CustomImage(id=self.image_id)
         publisher, offer, sku = self.image_id.split("_")
         return GalleryImage(publisher=publisher, offer=offer, sku=sku)
 

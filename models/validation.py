@@ -7,6 +7,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from models.base import graph_name
+
 Location = tuple[int | str, ...]
 
 
@@ -26,7 +28,9 @@ def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[L
             len(other) > len(location) and other[: len(location)] == location for other in locations
         )
         if not is_consequence:
-            yield location, _message(detail, model)
+            # Where a default is wrong, pydantic names the field as the code does.
+            named = tuple(graph_name(part) if isinstance(part, str) and "_" in part else part for part in location)
+            yield named, _message(detail, model)
 
 
 def field_name(location: Location) -> str:

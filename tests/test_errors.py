@@ -57,7 +57,7 @@ async def test_arm_failures(
 ) -> None:
     simulator.cloud.faults.add(Fault("GET", "virtualMachines", code, message, status=status, headers=headers))
 
-    failed = await failure_of(lambda: clients.compute.virtual_machines.get("rg-cloud-pcs", "pc"))
+    failed = await failure_of(lambda: clients.resource_groups.get().compute.virtual_machines.get("rg-cloud-pcs", "pc"))
 
     assert (failed.type, failed.non_retryable, failed.next_retry_delay) == (code, not retried, delay)
     details = failed.details[0]

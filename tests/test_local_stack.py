@@ -83,7 +83,7 @@ def test_a_life_by_starter_and_temporal_cli(admin: Admin) -> None:
 
     first = json.loads(admin.starter("status", "ada@contoso.com", "--json"))
     assert first["status"] == "provisionedWithWarnings"
-    assert len(first["steps"]) == 17
+    assert len(first["steps"]) == 18
     for step in first["steps"]:
         if step["state"] != "notApplicable":
             assert step["startDateTime"] and step["durationInSeconds"] is not None and step["attempts"] >= 1

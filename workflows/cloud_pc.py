@@ -9,6 +9,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from models.azure_network_connection import UnusableConnectionError, connections_of
 from models.cloud_pc import (
     Accepted,
     CloudPc,
@@ -122,7 +123,12 @@ class CloudPcWorkflow:
         policy = wish.policy or self._request.policy
         if wish.user_account_type is not None:
             policy = policy.with_user_account_type(wish.user_account_type)
-        changes = {"policy": policy, "attempt": self._request.attempt + 1, "reason": wish.reason}
+        changes = {
+            "policy": policy,
+            "connections": connections_of(policy, wish.connections) if wish.policy else self._request.connections,
+            "attempt": self._request.attempt + 1,
+            "reason": wish.reason,
+        }
         return self._request.model_copy(update=changes)
 
     @property
@@ -178,6 +184,13 @@ class CloudPcWorkflow:
             raise ApplicationError(
                 f"policy.id: {wish.policy.id} is another policy; this Cloud PC was made from {self._request.policy.id}"
             )
+        if wish.connections and wish.policy is None:
+            raise ApplicationError("connections: given without the policy that names them; add policy")
+        if wish.policy is not None:
+            try:
+                connections_of(wish.policy, wish.connections)
+            except UnusableConnectionError as error:
+                raise ApplicationError(f"policy.{error}") from error
         return wish
 
     def _accept(self, wish: Reprovision | Deprovision) -> Accepted:

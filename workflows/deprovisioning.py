@@ -26,6 +26,14 @@ async def take_away(record: CloudPcRecord) -> list[StepFailedError]:
     """
     record.expect(Stage.DEPROVISIONING)
     failures: list[StepFailedError] = []
+    if record.domain:
+        # While the machine runs: it is what reaches the domain. What the account still existed for, the
+        # synchronisation would bring back into Entra ID.
+        request = signatures.RemoveComputerAccountInput(cloud_pc=record.reference, domain=record.domain)
+        try:
+            await record.run(Step.REMOVE_COMPUTER_ACCOUNT, signatures.remove_computer_account, request)
+        except StepFailedError as failure:
+            failures.append(failure)
     for step, activity in _ORDER.items():
         try:
             await record.run(step, activity, signatures.CloudPcInput(cloud_pc=record.reference))

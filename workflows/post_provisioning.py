@@ -1,10 +1,10 @@
-"""Stage 2, post-provisioning configuration: seven steps side by side, none of them fatal."""
+"""Stage 2, post-provisioning configuration: the language, then seven steps side by side, none of them fatal."""
 
 import asyncio
 
 from activities import signatures
 from models.cloud_pc import CloudPcRequest, Step
-from models.provisioning_policy import UserAccountType
+from models.provisioning_policy import IMAGE_LOCALE, UserAccountType
 from workflows.record import CloudPcRecord, StepFailedError
 
 _GUEST_SCRIPTS = {
@@ -19,6 +19,9 @@ _GUEST_SCRIPTS = {
 
 async def configure(record: CloudPcRecord, request: CloudPcRequest) -> None:
     """Set Windows up as Windows 365 does; a step that fails becomes a warning."""
+    if request.policy.windows_setting.locale != IMAGE_LOCALE:
+        # First and alone, for it ends in a restart.
+        await _install_language(record, request.policy.windows_setting.locale)
     work = (
         *(_run_guest_script(record, step) for step in _GUEST_SCRIPTS),
         _assign_user_as_administrator(record, request),
@@ -27,6 +30,14 @@ async def configure(record: CloudPcRecord, request: CloudPcRequest) -> None:
     for outcome in await asyncio.gather(*work, return_exceptions=True):
         if outcome is not None:
             raise outcome
+
+
+async def _install_language(record: CloudPcRecord, locale: str) -> None:
+    language = signatures.InstallLanguageInput(cloud_pc=record.reference, locale=locale)
+    try:
+        await record.run(Step.INSTALL_LANGUAGE, signatures.install_language, language)
+    except StepFailedError as failure:
+        record.warn(failure)
 
 
 async def _run_guest_script(record: CloudPcRecord, step: Step) -> None:

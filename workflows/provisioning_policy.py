@@ -5,12 +5,13 @@ from typing import Annotated
 from pydantic import Field
 from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
 from activities import signatures
+from models.azure_network_connection import AzureNetworkConnection, UnusableConnectionError, connections_of
 from models.base import GraphModel
 from models.cloud_pc import CloudPcRequest, CloudPcStatus
-from models.provisioning_policy import ProvisioningPolicy
+from models.provisioning_policy import DomainJoinType, ProvisioningPolicy
 from models.service_plan import ServicePlan
 from workflows import temporal
 from workflows.activity_options import FIND_USER
@@ -21,6 +22,7 @@ class ProvisionRequest(GraphModel):
     """Who is to get a Cloud PC of which size, made after which policy."""
 
     policy: ProvisioningPolicy
+    connections: tuple[AzureNetworkConnection, ...] = ()
     service_plan: ServicePlan
     user: Annotated[str, Field(min_length=1, max_length=320)]
     """User principal name or Entra object id."""
@@ -43,23 +45,34 @@ class ProvisioningPolicyWorkflow:
         """Start the Cloud PC and return its id.
 
         Raises:
-            ActivityError: The user cannot be found or is disabled.
+            ApplicationError: `UnusableConnection`, when the policy names a connection that is missing or does not fit.
+            ActivityError: The user cannot be found, is disabled, or is not synchronised for a hybrid join.
 
         """
+        policy = request.policy
+        try:
+            connections = connections_of(policy, request.connections)
+        except UnusableConnectionError as error:
+            raise ApplicationError(str(error), type="UnusableConnection", non_retryable=True) from error
         options: workflow.ActivityConfig = {
             **FIND_USER,
             "activity_id": "find-user",
             "summary": "Find the user in Entra ID",
         }
         found = await workflow.execute_activity(
-            signatures.find_user, signatures.FindUserInput(user=request.user), **options
+            signatures.find_user,
+            signatures.FindUserInput(
+                user=request.user,
+                needs_synchronization=policy.domain_join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN,
+            ),
+            **options,
         )
-        user, policy, plan = found.user, request.policy, request.service_plan
+        user, plan = found.user, request.service_plan
         cloud_pc_id = f"{policy.id}-{user.id}"
         try:
             await workflow.start_child_workflow(
                 CloudPcWorkflow.run,
-                CloudPcRequest(id=cloud_pc_id, policy=policy, service_plan=plan, user=user),
+                CloudPcRequest(id=cloud_pc_id, policy=policy, connections=connections, service_plan=plan, user=user),
                 id=cloud_pc_id,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,

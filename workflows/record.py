@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -10,7 +11,8 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
-from activities.signatures import CloudPcReference, FailureDetails, StepResult
+from activities.signatures import CloudPcReference, ErrorClass, FailureDetails, StepResult
+from models.azure_network_connection import ActiveDirectoryDomain, AzureNetworkConnection
 from models.base import GraphModel
 from models.cloud_pc import (
     STAGES,
@@ -23,7 +25,9 @@ from models.cloud_pc import (
     Step,
     StepState,
     StepStatus,
+    steps_of,
 )
+from models.provisioning_policy import DomainJoinConfiguration, DomainJoinType
 from workflows import temporal
 from workflows.activity_options import ACTIVITY_OPTIONS
 
@@ -49,13 +53,24 @@ class StepFailedError(Exception):
     Attributes:
         detail: The step, why it failed, and what the admin can do.
         attempts: How often it was tried, or None when that is not known.
+        error_class: What the failure means: whether another candidate may do.
 
     """
 
-    def __init__(self, detail: StatusDetail, attempts: int | None) -> None:
+    def __init__(
+        self, detail: StatusDetail, attempts: int | None, error_class: ErrorClass = ErrorClass.TERMINAL
+    ) -> None:
         super().__init__(f"{detail.step}: {detail.code}: {detail.message}")
         self.detail = detail
         self.attempts = attempts
+        self.error_class = error_class
+
+    def after(self, refusals: list[str], place: str) -> "StepFailedError":
+        """Return the same failure, telling also why the places that were tried before could not be used."""
+        if not refusals:
+            return self
+        message = "; ".join([*refusals, f"{place}: {self.detail.code}: {self.detail.message}"])
+        return StepFailedError(self.detail.model_copy(update={"message": message}), self.attempts, self.error_class)
 
 
 class CloudPcRecord:
@@ -63,7 +78,8 @@ class CloudPcRecord:
 
     def __init__(self, request: CloudPcRequest) -> None:
         policy, user = request.policy, request.user
-        name = policy.computer_name(user.user_principal_name.partition("@")[0], workflow.random())
+        self._request = request
+        self._configuration = policy.domain_join_configurations[0]
         self.cloud_pc = CloudPc(
             id=request.id,
             status=CloudPcStatus.PROVISIONING,
@@ -73,12 +89,50 @@ class CloudPcRecord:
             policy_display_name=policy.display_name,
             service_plan=request.service_plan.id,
             user=user,
-            computer_name=name,
-            region=policy.domain_join.region_name,
-            join_type=policy.domain_join.domain_join_type,
+            computer_name=self.propose_computer_name(),
+            region="",
+            join_type=policy.domain_join_type,
             single_sign_on=policy.enable_single_sign_on,
-            steps=_pending(Stage.CORE_PROVISIONING) + _pending(Stage.POST_PROVISIONING) + _pending(Stage.ASSIGNMENT),
+            steps=tuple(
+                pending
+                for stage in (Stage.CORE_PROVISIONING, Stage.POST_PROVISIONING, Stage.ASSIGNMENT)
+                for pending in self._pending(stage)
+            ),
         )
+        self.enter(self._configuration)
+
+    def propose_computer_name(self) -> str:
+        """Return a name after the policy's template, another one each time."""
+        user_name = self._request.user.user_principal_name.partition("@")[0]
+        return self._request.policy.computer_name(user_name, workflow.random())
+
+    def rename(self, computer_name: str) -> None:
+        """Note what the computer is called."""
+        if computer_name != self.cloud_pc.computer_name:
+            self.update(computer_name=computer_name)
+            updates: list[SearchAttributeUpdate[Any]] = [temporal.COMPUTER_NAME.value_set(computer_name)]
+            workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType] - untyped in the SDK
+
+    def enter(self, configuration: DomainJoinConfiguration) -> None:
+        """Note where the Cloud PC is being made from now on; what was made elsewhere must be gone."""
+        self._configuration = configuration
+        connection = self.connection
+        self.update(
+            region=configuration.region_name or "",
+            on_premises_connection_name=connection.display_name if connection else None,
+        )
+
+    @property
+    def connection(self) -> AzureNetworkConnection | None:
+        """The Azure network connection in use, or None in a Microsoft-hosted network."""
+        wanted = self._configuration.on_premises_connection_id
+        return next((connection for connection in self._request.connections if connection.id == wanted), None)
+
+    @property
+    def domain(self) -> ActiveDirectoryDomain | None:
+        """The Active Directory domain that the Cloud PC joins, or None."""
+        is_hybrid = self._configuration.domain_join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN
+        return self.connection.domain if is_hybrid and self.connection else None
 
     @property
     def reference(self) -> CloudPcReference:
@@ -90,6 +144,8 @@ class CloudPcRecord:
             user_id=pc.user.id,
             computer_name=pc.computer_name,
             region=pc.region,
+            resource_group_id=self.connection.resource_group_id if self.connection else None,
+            domain_join_type=self._configuration.domain_join_type,
         )
 
     def update(self, **changes: Any) -> None:
@@ -112,7 +168,7 @@ class CloudPcRecord:
     def expect(self, stage: Stage) -> None:
         """List the stage's steps as pending, in place of what an earlier pass left of them."""
         kept = tuple(step for step in self.cloud_pc.steps if step.stage != stage)
-        self.update(steps=kept + _pending(stage))
+        self.update(steps=kept + self._pending(stage))
 
     def has_failed(self, failure: StepFailedError, leftovers: list[StepFailedError]) -> None:
         """Note that the Cloud PC is `failed`, and what could not be taken away."""
@@ -123,8 +179,21 @@ class CloudPcRecord:
         """Note that this Cloud PC does not need the step."""
         self._note(step, state=StepState.NOT_APPLICABLE, detail=why)
 
-    async def run(self, step: Step, activity: Callable[[_Input], Awaitable[_Result]], request: _Input) -> _Result:
+    async def run(
+        self,
+        step: Step,
+        activity: Callable[[_Input], Awaitable[_Result]],
+        request: _Input,
+        *,
+        within: timedelta | None = None,
+    ) -> _Result:
         """Run one step's activity and note how it goes.
+
+        Args:
+            step: Which step it is.
+            activity: Its activity, out of `activities.signatures`.
+            request: The activity's input.
+            within: Longest time of all attempts together, where the policy says so.
 
         Raises:
             StepFailedError: It failed for good.
@@ -134,24 +203,29 @@ class CloudPcRecord:
         if self._is_cancelled(step):
             # A cancellation is lost when an activity completes at the same moment.
             raise asyncio.CancelledError
-        self._note(step, state=StepState.RUNNING, start_date_time=workflow.now(), detail="")
+        start = workflow.now()
+        self._note(step, state=StepState.RUNNING, start_date_time=start, detail="")
         options: workflow.ActivityConfig = {
             **ACTIVITY_OPTIONS[step],
             "activity_id": step.activity_id,
             "summary": f"{_title(step)} · {self.cloud_pc.computer_name}",
         }
+        if within:
+            options["schedule_to_close_timeout"] = within
         try:
             result = await workflow.execute_activity(activity, request, **options)
         except ActivityError as error:
             # An activity that was waiting for its next attempt fails with its last failure when it is cancelled.
             if is_cancelled_exception(error) or self._is_cancelled(step):
-                self._end(step, StepState.FAILED, None, "cancelled")
+                self._end(step, start, StepState.FAILED, None, "cancelled")
                 # The activity's cancellation is the workflow's: what waits for this step sees only that.
                 raise asyncio.CancelledError from error
             failure = _failure(step, error)
-            self._end(step, StepState.FAILED, failure.attempts, f"{failure.detail.code}: {failure.detail.message}")
+            self._end(
+                step, start, StepState.FAILED, failure.attempts, f"{failure.detail.code}: {failure.detail.message}"
+            )
             raise failure from error
-        self._end(step, StepState.SUCCEEDED, result.attempts, result.detail)
+        self._end(step, start, StepState.SUCCEEDED, result.attempts, result.detail)
         return result
 
     @staticmethod
@@ -165,11 +239,14 @@ class CloudPcRecord:
         self.update(warnings=(*self.cloud_pc.warnings, warning))
         self._note(detail.step, state=StepState.WARNING)
 
-    def _end(self, step: Step, state: StepState, attempts: int | None, detail: str) -> None:
-        start = next(status.start_date_time for status in self.cloud_pc.steps if status.step == step)
+    def _end(self, step: Step, start: datetime, state: StepState, attempts: int | None, detail: str) -> None:
         now = workflow.now()
-        duration = (now - start).total_seconds() if start else None
+        duration = (now - start).total_seconds()
         self._note(step, state=state, end_date_time=now, duration_in_seconds=duration, attempts=attempts, detail=detail)
+
+    def _pending(self, stage: Stage) -> tuple[StepStatus, ...]:
+        steps = steps_of(stage, self._request.policy)
+        return tuple(StepStatus(step=step, stage=stage, display_name=title) for step, title in steps.items())
 
     def _note(self, step: Step, **changes: Any) -> None:
         self.update(
@@ -177,10 +254,6 @@ class CloudPcRecord:
                 status.model_copy(update=changes) if status.step == step else status for status in self.cloud_pc.steps
             )
         )
-
-
-def _pending(stage: Stage) -> tuple[StepStatus, ...]:
-    return tuple(StepStatus(step=step, stage=stage, display_name=title) for step, title in STAGES[stage].items())
 
 
 def _title(step: Step) -> str:
@@ -201,14 +274,16 @@ def _failure(step: Step, error: ActivityError) -> StepFailedError:
         with contextlib.suppress(ValidationError):
             told = FailureDetails.model_validate(cause.details[0] if cause.details else {})
     detail = StatusDetail(step=step, code=code, message=message, remedy=told.remedy, correlation_id=told.correlation_id)
-    return StepFailedError(detail, told.attempts)
+    return StepFailedError(detail, told.attempts, told.error_class)
 
 
 def _details(pc: CloudPc) -> str:
     """Return the checklist that the Web UI shows, in Markdown."""
+    where = f"connection {pc.on_premises_connection_name}" if pc.on_premises_connection_name else "hosted network"
     lines = [
         f"## {pc.computer_name}: {pc.status}",
-        f"Policy **{pc.policy_display_name}**, plan {pc.service_plan}, region {pc.region}, attempt {pc.attempt}",
+        f"Policy **{pc.policy_display_name}**, plan {pc.service_plan}, region {pc.region or 'not known yet'}, {where}, "
+        f"attempt {pc.attempt}",
         "",
         "| Step | State | Duration | Attempts | |",
         "|---|---|---|---|---|",

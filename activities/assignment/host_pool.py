@@ -17,6 +17,7 @@ from azure.mgmt.desktopvirtualization.models import (
 from activities import naming
 from activities.signatures import CloudPcReference
 from cloud.clients import CloudClients
+from models.provisioning_policy import DomainJoinType
 
 _TOKEN_LIFETIME = timedelta(hours=24)
 _TOKEN_RESERVE = timedelta(hours=2)
@@ -54,7 +55,8 @@ class HostPools:
         tags = {"managedBy": naming.MANAGED_BY, "provisioningPolicyId": cloud_pc.policy_id}
         name = naming.host_pool_name(cloud_pc)
         pool: Any = await self._found(self._client.host_pools.get, name)
-        rdp = _rdp_properties(pool.custom_rdp_property if pool else None, single_sign_on)
+        is_entra_joined = cloud_pc.domain_join_type == DomainJoinType.AZURE_AD_JOIN
+        rdp = _rdp_properties(pool.custom_rdp_property if pool else None, single_sign_on, is_entra_joined)
         if pool is None:
             body = HostPool(
                 location=region,
@@ -140,12 +142,15 @@ class HostPools:
             return None
 
 
-def _rdp_properties(existing: str | None, single_sign_on: bool) -> str:
+def _rdp_properties(existing: str | None, single_sign_on: bool, is_entra_joined: bool) -> str:
     """Return the RDP properties with ours among them; what an admin has added stays.
 
     Without single sign-on, clients that are not joined to Entra ID need to be told that the host is.
     """
-    wanted = {"enablerdsaadauth": f"i:{int(single_sign_on)}", "targetisaadjoined": f"i:{int(not single_sign_on)}"}
+    wanted = {
+        "enablerdsaadauth": f"i:{int(single_sign_on)}",
+        "targetisaadjoined": f"i:{int(is_entra_joined and not single_sign_on)}",
+    }
     parts = [part for part in (existing or "").split(";") if part]
     kept = [part for part in parts if part.partition(":")[0].lower() not in wanted]
     return "".join(f"{part};" for part in [*kept, *(f"{name}:{value}" for name, value in wanted.items())])

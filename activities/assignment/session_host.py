@@ -25,6 +25,7 @@ from activities.signatures import (
     StepResult,
 )
 from cloud.clients import CloudClients
+from models.provisioning_policy import DomainJoinType
 
 _USABLE = frozenset({"Available", "NeedsAssistance"})
 """States of a session host that a user can connect to."""
@@ -74,11 +75,13 @@ class Assignment:
 
     @activity.defn
     async def grant_sign_in(self, request: GrantSignInInput) -> StepResult:
-        """Give the user the desktop, and the right to sign in to the machine."""
+        """Give the user the desktop, and the right to sign in to the machine, which a domain gives by itself."""
         user_id = request.cloud_pc.user_id
         login = VIRTUAL_MACHINE_ADMINISTRATOR_LOGIN if request.administrator else VIRTUAL_MACHINE_USER_LOGIN
         application_group = self._pools.application_group_id(request.cloud_pc)
         await self._roles.grant(RoleAssignment(application_group, DESKTOP_VIRTUALIZATION_USER, user_id))
+        if request.cloud_pc.domain_join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN:
+            return StepResult(detail="Desktop Virtualization User; the domain lets its users sign in")
         await self._roles.grant(RoleAssignment(request.virtual_machine_id, login, user_id))
         kind = "Administrator" if request.administrator else "User"
         return StepResult(detail=f"Desktop Virtualization User, Virtual Machine {kind} Login")

@@ -1,13 +1,17 @@
-"""Step 1: find capacity. Advisory: Azure's last word comes when the VM is created."""
+"""Step 1: find capacity, and on demand reserve it. Without a reservation Azure's last word comes with the VM."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from azure.core.exceptions import HttpResponseError
 from azure.mgmt.compute.models import ResourceSku, Usage
 from temporalio import activity
 
-from activities.errors import terminal
-from activities.signatures import AllocateCapacityInput, AllocatedCapacity
+from activities.core_provisioning.capacity_reservations import CapacityReservations
+from activities.error_catalogue import find
+from activities.errors import arm_code, failure
+from activities.signatures import AllocateCapacityInput, AllocatedCapacity, ErrorClass
 from cloud.clients import CloudClients
 
 
@@ -27,62 +31,100 @@ class _Quota:
 
 
 class AllocateCapacity:
-    """Reads resource SKUs and quota.
+    """Reads resource SKUs and quota, and reserves capacity where the policy says so.
 
     Sources: https://learn.microsoft.com/rest/api/compute/resource-skus/list and
     https://learn.microsoft.com/rest/api/compute/usage/list
     """
 
     def __init__(self, clients: CloudClients) -> None:
-        self._compute = clients.compute
+        self._groups = clients.resource_groups
+        self._reservations = CapacityReservations(clients)
 
     @activity.defn
     async def allocate_capacity(self, request: AllocateCapacityInput) -> AllocatedCapacity:
-        """Return the plan's first VM size, and a zone, that restrictions and quota allow.
+        """Return the plan's first VM size, and a zone, that restrictions and quota allow and Azure has not refused.
 
         Raises:
-            ApplicationError: `NoCapacity` with the reason of every size.
+            ApplicationError: `NoCapacity` with the reason of every size and zone.
 
         """
+        cloud_pc, plan = request.cloud_pc, request.service_plan
+        refusals: list[str] = []
+        async for candidate in self._candidates(request, refusals):
+            group_id = None
+            if request.capacity_reservation:
+                try:
+                    group_id = await self._reservations.ensure(cloud_pc, candidate.size, candidate.zone)
+                except HttpResponseError as error:
+                    code = arm_code(error)
+                    if find(code, error.message, error.status_code).error_class != ErrorClass.CAPACITY:
+                        raise
+                    refusals.append(f"{candidate}: {code}: {error.message}")
+                    await self._reservations.remove(cloud_pc)
+                    continue
+            refused = f"; refused before: {'; '.join(refusals)}" if request.refused else ""
+            return AllocatedCapacity(
+                vm_size=candidate.size,
+                zone=candidate.zone,
+                capacity_reservation_group_id=group_id,
+                detail=f"{candidate} in {cloud_pc.region}{', reserved' if group_id else ''}{refused}",
+            )
+        raise failure("NoCapacity", f"no VM size of {plan.id} can be had in {cloud_pc.region}: {'; '.join(refusals)}")
+
+    async def _candidates(self, request: AllocateCapacityInput, refusals: list[str]) -> AsyncIterator["_Candidate"]:
+        """Yield the sizes and zones that may be had; why others may not goes to `refusals`."""
         region = request.cloud_pc.region
+        compute: Any = self._groups.get(request.cloud_pc.resource_group_id).compute
         skus = {
             sku.name: sku
-            async for sku in self._compute.resource_skus.list(filter=f"location eq '{region}'")
+            async for sku in compute.resource_skus.list(filter=f"location eq '{region}'")
             if sku.resource_type == "virtualMachines" and sku.name in request.service_plan.vm_sizes
         }
-        quota = _Quota({str(usage.name.value).lower(): usage async for usage in self._compute.usage.list(region)})
-        refusals: list[str] = []
+        quota = _Quota({str(usage.name.value).lower(): usage async for usage in compute.usage.list(region)})
+        refused = {(item.vm_size, item.zone): item.reason for item in request.refused}
         for size in request.service_plan.vm_sizes:
-            refusal, zone = _availability(skus.get(size), region, quota)
-            if refusal is None:
-                where = f"zone {zone}" if zone else "no zone"
-                return AllocatedCapacity(vm_size=size, zone=zone, detail=f"{size} in {region}, {where}")
-            refusals.append(f"{size}: {refusal}")
-        raise terminal(
-            "NoCapacity",
-            f"no VM size of {request.service_plan.id} can be had in {region}: {'; '.join(refusals)}",
-            "raise the quota or choose another plan or region, then reprovision",
-        )
+            refusal, zones = _availability(skus.get(size), region, quota)
+            if refusal and not any(vm_size == size for vm_size, _ in refused):
+                refusals.append(f"{size}: {refusal}")
+            refusals.extend(
+                f"{_Candidate(size, zone)}: {reason}" for (vm_size, zone), reason in refused.items() if vm_size == size
+            )
+            for zone in zones:
+                if (size, zone) not in refused:
+                    yield _Candidate(size, zone)
 
 
-def _availability(sku: ResourceSku | None, region: str, quota: _Quota) -> tuple[str | None, str | None]:
-    """Return why the size cannot be had (None when it can), and the zone to take."""
+@dataclass(frozen=True)
+class _Candidate:
+    """A VM size in a zone, or in a region without zones."""
+
+    size: str
+    zone: str | None
+
+    def __str__(self) -> str:
+        return f"{self.size}, zone {self.zone}" if self.zone else f"{self.size}, no zone"
+
+
+def _availability(sku: ResourceSku | None, region: str, quota: _Quota) -> tuple[str | None, list[str | None]]:
+    """Return why the size cannot be had (None when it can), and the zones in which it can."""
     if sku is None:
-        return f"not offered in {region}", None
+        return f"not offered in {region}", []
     capabilities = {item.name: item.value for item in sku.capabilities or []}
     if "V2" not in str(capabilities.get("HyperVGenerations", "")).split(","):
-        return "no generation 2 machines, which Trusted Launch needs", None
+        return "no generation 2 machines, which Trusted Launch needs", []
     restrictions = sku.restrictions or []
     for restriction in restrictions:
         if restriction.type == "Location":
-            return f"restricted: {restriction.reason_code}", None
+            return f"restricted: {restriction.reason_code}", []
     restricted = set(_zones(item.restriction_info.zones for item in restrictions if item.restriction_info))
     offered = sorted(_zones(info.zones for info in sku.location_info or []))
-    free = [zone for zone in offered if zone not in restricted]
+    free: list[str | None] = [zone for zone in offered if zone not in restricted]
     if offered and not free:
-        return "restricted in every zone", None
-    shortage = quota.shortage(sku.family or "", int(capabilities.get("vCPUs") or 0))
-    return shortage, free[0] if free else None
+        return "restricted in every zone", []
+    if shortage := quota.shortage(sku.family or "", int(capabilities.get("vCPUs") or 0)):
+        return shortage, []
+    return None, free or [None]
 
 
 def _zones(groups: Iterable[Iterable[str] | None]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.devices import Devices
-from activities.errors import not_yet, terminal
+from activities.errors import failure, not_yet
 from activities.long_running import ensure
 from activities.signatures import EntraDevice, JoinEntraIdInput
 from cloud.clients import CloudClients
@@ -24,9 +24,8 @@ class EntraJoin:
     """
 
     def __init__(self, clients: CloudClients) -> None:
-        self._extensions = clients.compute.virtual_machine_extensions
+        self._groups = clients.resource_groups
         self._devices = Devices(clients)
-        self._group = clients.settings.resource_group
         self._poll_interval = clients.settings.poll_interval
 
     @activity.defn
@@ -41,9 +40,10 @@ class EntraJoin:
 
         """
         name = request.cloud_pc.computer_name
+        group = self._groups.get(request.cloud_pc.resource_group_id)
         await ensure(
-            self._extensions,
-            (self._group, name, EXTENSION),
+            group.compute.virtual_machine_extensions,
+            (group.name, name, EXTENSION),
             lambda: _body(request),
             poll_interval=self._poll_interval,
             replace_failed=True,
@@ -54,10 +54,8 @@ class EntraJoin:
                 return EntraDevice(device_id=device.device_id or "", detail=f"device {device.device_id}")
         namesakes = [device for device in devices if device.physical_ids]
         if namesakes:
-            raise terminal(
-                "HostnameDuplicate",
-                f"the device {namesakes[0].device_id} owns the name {name}, so the join was refused",
-                "delete that device from Entra ID if it is stale, then reprovision",
+            raise failure(
+                "HostnameDuplicate", f"the device {namesakes[0].device_id} owns the name {name}: the join was refused"
             )
         raise not_yet(
             f"Entra ID shows no device of {name}",

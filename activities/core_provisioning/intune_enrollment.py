@@ -1,4 +1,4 @@
-"""Step 5: enrolment in Intune, which the join has begun with the device's own credential."""
+"""Step 5: enrolment in Intune by the device's own credential; the Entra join begins it by itself."""
 
 from datetime import UTC, datetime
 
@@ -7,8 +7,10 @@ from temporalio import activity
 
 from activities.devices import Devices
 from activities.errors import not_yet
+from activities.post_provisioning.run_guest_script import GuestScripts, script_text
 from activities.signatures import EnrollInIntuneInput, ManagedDevice
 from cloud.clients import CloudClients
+from models.provisioning_policy import DomainJoinType
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _REMEDY = "turn on automatic enrolment into Intune (MDM user scope, Entra ID P1), then reprovision"
@@ -19,11 +21,14 @@ class IntuneEnrollment:
 
     def __init__(self, clients: CloudClients) -> None:
         self._devices = Devices(clients)
+        self._scripts = GuestScripts(clients)
         self._poll_interval = clients.settings.poll_interval
 
     @activity.defn
     async def enroll_in_intune(self, request: EnrollInIntuneInput) -> ManagedDevice:
         """Return the managed device of the Entra device.
+
+        A hybrid-joined guest is told to enrol first, since its join does not.
 
         Raises:
             ApplicationError: `NotYet` until Intune manages it.
@@ -32,6 +37,9 @@ class IntuneEnrollment:
         found = await self._devices.managed(request.device_id)
         managed = max(found, key=lambda device: device.enrolled_date_time or _NEVER, default=None)
         if managed is None:
+            if request.cloud_pc.domain_join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN:
+                script = script_text("activities.core_provisioning", "enroll_by_device_credential.ps1")
+                await self._scripts.run(request.cloud_pc, "enroll-in-intune", script, remedy=_REMEDY)
             raise not_yet(f"Intune shows no device of {request.cloud_pc.computer_name}", self._poll_interval, _REMEDY)
         if managed.management_state != ManagementState.Managed:
             raise not_yet(f"the managed device is {managed.management_state}", self._poll_interval, _REMEDY)

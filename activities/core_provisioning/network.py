@@ -1,21 +1,24 @@
 """Step 3: the network. The interface is made before the VM, since ARM wants it when the VM is created."""
 
+import itertools
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from temporalio import activity
 
 from activities import naming
-from activities.errors import not_yet
+from activities.errors import arm_code, failure, not_yet
 from activities.long_running import Operations, ensure
 from activities.signatures import AttachNetworkInput, CloudPcReference, NetworkAttachment
 from cloud.clients import CloudClients
+from models.azure_network_connection import AzureNetworkConnection
 
 HOSTED_NETWORK_TAG = "cloudPcNetwork"
 """Tag of a virtual network that serves as the Microsoft-hosted network of its region; value `microsoftHosted`."""
 _SUBNET = "cloud-pcs"
-_ADDRESS_SPACE = "10.64.0.0/16"
-_SUBNET_PREFIX = "10.64.0.0/17"
+_FULL = "SubnetIsFull"
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Interface:
 
     id: str
     """ARM id."""
+    subnet_id: str
     private_ip_address: str | None
 
 
@@ -34,12 +38,12 @@ class NetworkInterfaces:
     """
 
     def __init__(self, clients: CloudClients) -> None:
-        self._interfaces = clients.network.network_interfaces
-        self._group = clients.settings.resource_group
+        self._groups = clients.resource_groups
         self._poll_interval = clients.settings.poll_interval
 
     async def ensure(self, cloud_pc: CloudPcReference, subnet_id: str) -> Interface:
         """Return the Cloud PC's network interface; make it in the subnet when it does not exist."""
+        group = self._groups.get(cloud_pc.resource_group_id)
         configuration = {
             "name": "primary",
             "properties": {"primary": True, "privateIPAllocationMethod": "Dynamic", "subnet": {"id": subnet_id}},
@@ -49,45 +53,77 @@ class NetworkInterfaces:
             "tags": naming.tags(cloud_pc),
             "properties": {"ipConfigurations": [configuration]},
         }
-        ids = (self._group, naming.network_interface_name(cloud_pc))
         made = await ensure(
-            self._interfaces, ids, lambda: body, poll_interval=self._poll_interval, owner=cloud_pc.cloud_pc_id
+            group.network.network_interfaces,
+            (group.name, naming.network_interface_name(cloud_pc)),
+            lambda: body,
+            poll_interval=self._poll_interval,
+            owner=cloud_pc.cloud_pc_id,
         )
-        return Interface(made.id, made.properties.ip_configurations[0].properties.private_ip_address)
+        address = made.properties.ip_configurations[0].properties
+        return Interface(made.id, address.subnet.id, address.private_ip_address)
 
 
 class Network:
-    """Makes network interfaces, and the region's Microsoft-hosted network when there is none.
+    """Makes network interfaces: in a connection's subnet, or in a Microsoft-hosted network, made when there is none.
 
     New virtual networks have no outbound access of their own, which the VM agent, Entra ID, Intune and
-    Azure Virtual Desktop need: a NAT gateway belongs to the network. Nothing comes in: the machines have
-    no public IP address and the security group denies every inbound connection.
+    Azure Virtual Desktop need: a NAT gateway belongs to the hosted network. Nothing comes in: the machines
+    have no public IP address and the security group denies every inbound connection.
     Source: https://learn.microsoft.com/azure/virtual-network/ip-services/default-outbound-access
     """
 
     def __init__(self, clients: CloudClients) -> None:
-        self._network = clients.network
+        self._groups = clients.resource_groups
         self._interfaces = NetworkInterfaces(clients)
-        self._group = clients.settings.resource_group
         self._poll_interval = clients.settings.poll_interval
 
     @activity.defn
     async def attach_network(self, request: AttachNetworkInput) -> NetworkAttachment:
-        """Return the Cloud PC's network interface, made in the region's hosted network if need be."""
-        cloud_pc = request.cloud_pc
-        subnet_id = await self._existing_hosted_subnet(cloud_pc.region) or await self._new_hosted_subnet(
-            cloud_pc.region
-        )
-        interface = await self._interfaces.ensure(cloud_pc, subnet_id)
-        network = subnet_id.split("/")[-3]
-        return NetworkAttachment(
-            subnet_id=subnet_id,
-            private_ip_address=interface.private_ip_address,
-            detail=f"{interface.private_ip_address} in {network}",
-        )
+        """Return the Cloud PC's network interface.
 
-    async def _existing_hosted_subnet(self, region: str) -> str | None:
-        networks: list[Any] = [network async for network in self._network.virtual_networks.list(self._group)]
+        Raises:
+            ApplicationError: `SubnetNotFound`, or `SubnetInAnotherSubscription`, of a connection.
+            HttpResponseError: Azure refuses, such as `SubnetIsFull` or `LinkedAuthorizationFailed` of a connection.
+
+        """
+        cloud_pc, connection = request.cloud_pc, request.connection
+        if connection is None:
+            return await self._attach_to_hosted_network(cloud_pc)
+        region = await self._region_of(connection)
+        located = cloud_pc.model_copy(update={"region": region})
+        return _attachment(await self._interfaces.ensure(located, connection.subnet_id), region)
+
+    async def _region_of(self, connection: AzureNetworkConnection) -> str:
+        """Return the region of the connection's virtual network, once its subnet is known to exist."""
+        _, _, subscription, _, group, *_, network, _, subnet = connection.subnet_id.split("/")
+        own = self._groups.get(connection.resource_group_id)
+        if own.id.split("/")[2].lower() != subscription.lower():
+            raise failure(
+                "SubnetInAnotherSubscription", f"{connection.subnet_id} is not in the subscription of {own.id}"
+            )
+        try:
+            await own.network.subnets.get(group, network, subnet)
+            found = await own.network.virtual_networks.get(group, network)
+        except ResourceNotFoundError as error:
+            raise failure("SubnetNotFound", f"{connection.subnet_id} does not exist") from error
+        return str(found.location)
+
+    async def _attach_to_hosted_network(self, cloud_pc: CloudPcReference) -> NetworkAttachment:
+        async for subnet_id in self._hosted_subnets(cloud_pc.region):
+            try:
+                return _attachment(await self._interfaces.ensure(cloud_pc, subnet_id), cloud_pc.region)
+            except HttpResponseError as error:
+                # A full subnet, or network, means the next one.
+                if arm_code(error) != _FULL:
+                    raise
+        raise failure(_FULL, f"every Microsoft-hosted network of {cloud_pc.region} is full")
+
+    async def _hosted_subnets(self, region: str) -> AsyncIterator[str]:
+        """Yield the subnets of the region's hosted networks, then that of one more network, made for it."""
+        group = self._groups.get()
+        networks: list[Any] = [network async for network in group.network.virtual_networks.list(group.name)]
+        names = {network.name.lower() for network in networks}
         for network in networks:
             network_tags: dict[str, str] = network.tags or {}
             if network_tags.get(HOSTED_NETWORK_TAG) == "microsoftHosted" and network.location == region:
@@ -96,47 +132,67 @@ class Network:
                 subnets: list[Any] = network.properties.subnets or []
                 for subnet in subnets:
                     if subnet.name == _SUBNET:
-                        return subnet.id
-        return None
+                        yield subnet.id
+        number = next(number for number in itertools.count(1) if f"vnet-{_suffix(region, number)}" not in names)
+        yield await self._new_hosted_subnet(region, number)
 
-    async def _new_hosted_subnet(self, region: str) -> str:
+    async def _new_hosted_subnet(self, region: str, number: int) -> str:
+        """Make one more hosted network; its address space may be another's too, for they are not connected."""
+        network, suffix = self._groups.get().network, _suffix(region, number)
         common = {"location": region, "tags": {"managedBy": naming.MANAGED_BY, HOSTED_NETWORK_TAG: "microsoftHosted"}}
         address = await self._make(
-            self._network.public_ip_addresses,
-            f"pip-cloud-pc-{region}",
+            network.public_ip_addresses,
+            f"pip-{suffix}",
             {**common, "sku": {"name": "Standard"}, "properties": {"publicIPAllocationMethod": "Static"}},
         )
         gateway = await self._make(
-            self._network.nat_gateways,
-            f"nat-cloud-pc-{region}",
+            network.nat_gateways,
+            f"nat-{suffix}",
             {**common, "sku": {"name": "Standard"}, "properties": {"publicIpAddresses": [{"id": address.id}]}},
         )
         security_group = await self._make(
-            self._network.network_security_groups,
-            f"nsg-cloud-pc-{region}",
+            network.network_security_groups,
+            f"nsg-{suffix}",
             {**common, "properties": {"securityRules": [_DENY_INBOUND]}},
         )
+        prefix = f"10.{64 + (number - 1) % 192}"
         subnet = {
             "name": _SUBNET,
             "properties": {
-                "addressPrefix": _SUBNET_PREFIX,
+                "addressPrefix": f"{prefix}.0.0/17",
                 "defaultOutboundAccess": False,
                 "natGateway": {"id": gateway.id},
                 "networkSecurityGroup": {"id": security_group.id},
             },
         }
-        network = await self._make(
-            self._network.virtual_networks,
-            f"vnet-cloud-pc-{region}",
+        made = await self._make(
+            network.virtual_networks,
+            f"vnet-{suffix}",
             {
                 **common,
-                "properties": {"addressSpace": {"addressPrefixes": [_ADDRESS_SPACE]}, "subnets": [subnet]},
+                "properties": {"addressSpace": {"addressPrefixes": [f"{prefix}.0.0/16"]}, "subnets": [subnet]},
             },
         )
-        return next(subnet.id for subnet in network.properties.subnets if subnet.name == _SUBNET)
+        return next(subnet.id for subnet in made.properties.subnets if subnet.name == _SUBNET)
 
     async def _make(self, operations: Operations, name: str, body: dict[str, Any]) -> Any:
-        return await ensure(operations, (self._group, name), lambda: body, poll_interval=self._poll_interval)
+        return await ensure(
+            operations, (self._groups.get().name, name), lambda: body, poll_interval=self._poll_interval
+        )
+
+
+def _suffix(region: str, number: int) -> str:
+    return f"cloud-pc-{region}" + (f"-{number}" if number > 1 else "")
+
+
+def _attachment(interface: Interface, region: str) -> NetworkAttachment:
+    network = interface.subnet_id.split("/")[-3]
+    return NetworkAttachment(
+        subnet_id=interface.subnet_id,
+        private_ip_address=interface.private_ip_address,
+        region=region,
+        detail=f"{interface.private_ip_address} in {network}",
+    )
 
 
 _DENY_INBOUND = {

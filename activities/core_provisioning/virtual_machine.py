@@ -4,12 +4,16 @@ import secrets
 import string
 from typing import Any
 
+from azure.core.exceptions import HttpResponseError
 from temporalio import activity
 
 from activities import naming
+from activities.core_provisioning.images import Images, image_reference
 from activities.core_provisioning.network import NetworkInterfaces
-from activities.long_running import ensure
-from activities.signatures import CreateVirtualMachineInput, VirtualMachine
+from activities.error_catalogue import find
+from activities.errors import arm_code
+from activities.long_running import ensure, remove
+from activities.signatures import CreateVirtualMachineInput, ErrorClass, VirtualMachine
 from cloud.clients import CloudClients
 
 ADMIN_USERNAME = "cloudpcadmin"
@@ -23,9 +27,9 @@ class VirtualMachines:
     """
 
     def __init__(self, clients: CloudClients) -> None:
-        self._machines = clients.compute.virtual_machines
+        self._groups = clients.resource_groups
+        self._images = Images(clients)
         self._interfaces = NetworkInterfaces(clients)
-        self._group = clients.settings.resource_group
         self._poll_interval = clients.settings.poll_interval
 
     @activity.defn
@@ -33,18 +37,32 @@ class VirtualMachines:
         """Return the Cloud PC's machine; create it when it does not exist.
 
         A machine whose creation failed is deleted, and created anew by the next attempt.
+
+        Raises:
+            ApplicationError: `sourceImage…`, when the image cannot become a Cloud PC.
+            HttpResponseError: Azure refuses; where it has no capacity nothing of the machine is left.
+
         """
-        name = request.cloud_pc.computer_name
+        cloud_pc, name = request.cloud_pc, request.cloud_pc.computer_name
+        group = self._groups.get(cloud_pc.resource_group_id)
+        trusted_launch = await self._images.check(request.image, cloud_pc.region, request.service_plan.storage_in_gb)
         # It exists, unless a failed machine took it along when it was deleted.
-        interface = await self._interfaces.ensure(request.cloud_pc, request.subnet_id)
-        machine = await ensure(
-            self._machines,
-            (self._group, name),
-            lambda: _body(request, interface.id),
-            poll_interval=self._poll_interval,
-            replace_failed=True,
-            owner=request.cloud_pc.cloud_pc_id,
-        )
+        interface = await self._interfaces.ensure(cloud_pc, request.subnet_id)
+        machines, ids = group.compute.virtual_machines, (group.name, name)
+        try:
+            machine = await ensure(
+                machines,
+                ids,
+                lambda: _body(request, interface.id, trusted_launch=trusted_launch),
+                poll_interval=self._poll_interval,
+                replace_failed=True,
+                owner=cloud_pc.cloud_pc_id,
+            )
+        except HttpResponseError as error:
+            if find(arm_code(error), error.message, error.status_code).error_class == ErrorClass.CAPACITY:
+                # Another size or zone is tried next, under the same name.
+                await remove(machines, ids, poll_interval=self._poll_interval, owner=cloud_pc.cloud_pc_id)
+            raise
         return VirtualMachine(
             id=machine.id,
             private_ip_address=interface.private_ip_address,
@@ -52,8 +70,8 @@ class VirtualMachines:
         )
 
 
-def _body(request: CreateVirtualMachineInput, network_interface_id: str) -> dict[str, Any]:
-    cloud_pc, image = request.cloud_pc, request.image
+def _body(request: CreateVirtualMachineInput, network_interface_id: str, *, trusted_launch: bool) -> dict[str, Any]:
+    cloud_pc, reservation = request.cloud_pc, request.capacity_reservation_group_id
     return {
         "location": cloud_pc.region,
         "tags": naming.tags(cloud_pc),
@@ -61,19 +79,17 @@ def _body(request: CreateVirtualMachineInput, network_interface_id: str) -> dict
         # The Entra join extension signs in with it.
         "identity": {"type": "SystemAssigned"},
         "properties": {
+            **({"capacityReservation": {"capacityReservationGroup": {"id": reservation}}} if reservation else {}),
             "hardwareProfile": {"vmSize": request.vm_size},
             "licenseType": "Windows_Client",
             "securityProfile": {
                 "securityType": "TrustedLaunch",
                 "uefiSettings": {"secureBootEnabled": True, "vTpmEnabled": True},
-            },
+            }
+            if trusted_launch
+            else {"securityType": "Standard"},
             "storageProfile": {
-                "imageReference": {
-                    "publisher": image.publisher,
-                    "offer": image.offer,
-                    "sku": image.sku,
-                    "version": "latest",
-                },
+                "imageReference": image_reference(request.image),
                 "osDisk": {
                     "name": naming.os_disk_name(cloud_pc),
                     "createOption": "FromImage",

@@ -9,6 +9,7 @@ from azure.core.polling import AsyncLROPoller
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.error_catalogue import find
 from activities.errors import bounded, not_yet
 from activities.long_running import complete, remove
 from activities.signatures import CloudPcReference, FailureDetails
@@ -31,8 +32,7 @@ class GuestScripts:
     """
 
     def __init__(self, clients: CloudClients) -> None:
-        self._commands: Any = clients.compute.virtual_machine_run_commands
-        self._group = clients.settings.resource_group
+        self._groups = clients.resource_groups
         self._poll_interval = clients.settings.poll_interval
 
     async def run(
@@ -44,6 +44,7 @@ class GuestScripts:
         parameters: dict[str, str] | None = None,
         secrets: dict[str, str] | None = None,
         revision: str = "",
+        remedy: str | None = None,
     ) -> str:
         """Run a script and return what it wrote, in one bounded line.
 
@@ -57,39 +58,41 @@ class GuestScripts:
             parameters: The script's parameters.
             secrets: Parameters that Azure keeps to itself.
             revision: Tells runs with different secrets apart, which Azure does not show; no secret itself.
+            remedy: What the admin can do when the script fails, where it is not the catalogue's.
 
         Raises:
             ApplicationError: `GuestScriptFailed` with the guest's own error text.
 
         """
-        ids = (self._group, cloud_pc.computer_name, command)
+        commands, group = self._of(cloud_pc)
+        ids = (group, cloud_pc.computer_name, command)
         body = _body(cloud_pc, script, parameters or {}, secrets or {}, revision)
 
         async def begin() -> AsyncLROPoller[Any] | None:
-            match await self._state(ids, revision):
+            match await _state(commands, ids, revision):
                 case "Succeeded":
                     return None
                 case "Failed" | "TimedOut" | "Canceled" | "Outdated":
-                    await (await self._commands.begin_delete(*ids)).result()
+                    await (await commands.begin_delete(*ids)).result()
                 case "Missing":
                     pass
                 case state:
                     raise not_yet(f"the run command {command} is {state}", self._poll_interval)
-            return await self._commands.begin_create_or_update(*ids, body)
+            return await commands.begin_create_or_update(*ids, body)
 
         async def resume(token: str) -> AsyncLROPoller[Any]:
-            return await self._commands.begin_create_or_update(*ids, {}, continuation_token=token)
+            return await commands.begin_create_or_update(*ids, {}, continuation_token=token)
 
         await complete("/".join(ids), resume=resume, begin=begin, poll_interval=self._poll_interval)
         # The provisioning state says only that the script was started.
-        view = (await self._get(ids)).properties.instance_view
+        view = (await _get(commands, ids)).properties.instance_view
         if view.execution_state != "Succeeded" or view.exit_code != 0:
             text: str = view.error or view.output or view.execution_message or "the script wrote nothing"
             for secret in (secrets or {}).values():
                 text = text.replace(secret, "…")
             raise ApplicationError(
                 bounded(text),
-                FailureDetails(remedy="set it by Intune or Group Policy, or reprovision"),
+                FailureDetails(remedy=remedy or find("GuestScriptFailed").remedy),
                 type="GuestScriptFailed",
                 non_retryable=activity.info().attempt >= _ATTEMPTS,
                 next_retry_delay=timedelta(seconds=self._poll_interval),
@@ -98,33 +101,41 @@ class GuestScripts:
 
     async def remove(self, cloud_pc: CloudPcReference) -> int:
         """Remove every run command of the Cloud PC's machine and return how many there were."""
+        commands, group = self._of(cloud_pc)
         names = [
             command.name
-            async for command in self._commands.list_by_virtual_machine(self._group, cloud_pc.computer_name)
+            async for command in commands.list_by_virtual_machine(group, cloud_pc.computer_name)
             if command.name
         ]
         for name in names:
-            ids = (self._group, cloud_pc.computer_name, name)
-            await remove(self._commands, ids, poll_interval=self._poll_interval, owner=None)
+            ids = (group, cloud_pc.computer_name, name)
+            await remove(commands, ids, poll_interval=self._poll_interval, owner=None)
         return len(names)
 
-    async def _get(self, ids: tuple[str, str, str]) -> Any:
-        return await self._commands.get_by_virtual_machine(*ids, expand="instanceView")
+    def _of(self, cloud_pc: CloudPcReference) -> tuple[Any, str]:
+        """Return the run command operations of the Cloud PC's subscription, and its resource group."""
+        group = self._groups.get(cloud_pc.resource_group_id)
+        return group.compute.virtual_machine_run_commands, group.name
 
-    async def _state(self, ids: tuple[str, str, str], revision: str) -> str:
-        try:
-            found = await self._get(ids)
-        except ResourceNotFoundError:
-            return "Missing"
-        if found.properties.provisioning_state in ("Failed", "Canceled"):
-            return "Failed"
-        view = found.properties.instance_view
-        if view is None or view.execution_state in ("Pending", "Running", "Unknown"):
-            return "Running"
-        tags: dict[str, str] = found.tags or {}
-        if tags.get(_REVISION, "") != revision:
-            return "Outdated"
-        return "Failed" if view.execution_state == "Succeeded" and view.exit_code else view.execution_state
+
+async def _get(commands: Any, ids: tuple[str, str, str]) -> Any:
+    return await commands.get_by_virtual_machine(*ids, expand="instanceView")
+
+
+async def _state(commands: Any, ids: tuple[str, str, str], revision: str) -> str:
+    try:
+        found = await _get(commands, ids)
+    except ResourceNotFoundError:
+        return "Missing"
+    if found.properties.provisioning_state in ("Failed", "Canceled"):
+        return "Failed"
+    view = found.properties.instance_view
+    if view is None or view.execution_state in ("Pending", "Running", "Unknown"):
+        return "Running"
+    tags: dict[str, str] = found.tags or {}
+    if tags.get(_REVISION, "") != revision:
+        return "Outdated"
+    return "Failed" if view.execution_state == "Succeeded" and view.exit_code else view.execution_state
 
 
 def script_text(package: str, name: str) -> str:

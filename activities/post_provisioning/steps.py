@@ -1,12 +1,17 @@
-"""The seven steps of post-provisioning configuration, each a script in the guest."""
+"""Post-provisioning configuration, each step a script in the guest."""
 
+from typing import Any
+
+from azure.core.polling import AsyncLROPoller
 from temporalio import activity
 
+from activities.long_running import complete
 from activities.post_provisioning.run_guest_script import GuestScripts, script_text
 from activities.signatures import (
     AssignUserAsAdministratorInput,
     CloudPcReference,
     GuestScriptInput,
+    InstallLanguageInput,
     StepResult,
 )
 from cloud.clients import CloudClients
@@ -21,6 +26,33 @@ class PostProvisioning:
 
     def __init__(self, clients: CloudClients) -> None:
         self._scripts = GuestScripts(clients)
+        self._groups = clients.resource_groups
+        self._poll_interval = clients.settings.poll_interval
+
+    @activity.defn
+    async def install_language(self, request: InstallLanguageInput) -> StepResult:
+        """Install the language and start the machine again, by which Windows comes to speak it."""
+        cloud_pc = request.cloud_pc
+        script = script_text("activities.post_provisioning", f"{Step.INSTALL_LANGUAGE}.ps1")
+        detail = await self._scripts.run(
+            cloud_pc, Step.INSTALL_LANGUAGE.activity_id, script, parameters={"Locale": request.locale}
+        )
+        await self._restart(cloud_pc)
+        return StepResult(detail=detail)
+
+    async def _restart(self, cloud_pc: CloudPcReference) -> None:
+        group = self._groups.get(cloud_pc.resource_group_id)
+        machines: Any = group.compute.virtual_machines
+        ids = (group.name, cloud_pc.computer_name)
+
+        async def begin() -> AsyncLROPoller[None]:
+            return await machines.begin_restart(*ids)
+
+        async def resume(token: str) -> AsyncLROPoller[None]:
+            return await machines.begin_restart(*ids, continuation_token=token)
+
+        # A restart that a crash repeats does no harm: nobody works on the machine yet.
+        await complete(f"restart {'/'.join(ids)}", resume=resume, begin=begin, poll_interval=self._poll_interval)
 
     @activity.defn
     async def hide_start_menu_power_icons(self, request: GuestScriptInput) -> StepResult:

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,13 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.common import RawValue
 
 from cloud.clients import CloudClients
+from models.azure_network_connection import AzureNetworkConnection
 from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, Step, User
 from models.documents import load_service_plans
 from models.provisioning_policy import ProvisioningPolicy
 from models.service_plan import ServicePlan
-from simulator.cloud import Cloud
+from simulator.active_directory import DOMAIN, JOIN_USER
+from simulator.cloud import SECOND_SUBSCRIPTION_ID, SUBSCRIPTION_ID, Cloud
 from simulator.faults import Fault
 from simulator.server import SimulatorServer
 from worker import make_worker
@@ -37,6 +39,46 @@ def policy(**changes: Any) -> ProvisioningPolicy:
         "enableSingleSignOn": True,
     }
     return ProvisioningPolicy.model_validate(fields | changes, extra="forbid")
+
+
+HEADQUARTERS = (
+    f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-corp"
+)
+BRANCH = f"/subscriptions/{SECOND_SUBSCRIPTION_ID}/resourceGroups/rg-branch"
+JOIN_PASSWORD_VARIABLE = "CLOUD_PC_JOIN_PASSWORD"
+
+
+def connection(id: str = "headquarters", subnet: str = "snet-cloud-pcs", **changes: Any) -> AzureNetworkConnection:
+    """A connection to a subnet of the headquarters' network; hybrid, with the password in the environment."""
+    fields: dict[str, Any] = {
+        "id": id,
+        "displayName": id.title(),
+        "subnetId": f"{HEADQUARTERS}/subnets/{subnet}",
+        "adDomainName": DOMAIN,
+        "adDomainUsername": JOIN_USER,
+        "adDomainPassword": {"environmentVariable": JOIN_PASSWORD_VARIABLE},
+        "organizationalUnit": "OU=Cloud PCs,DC=corp,DC=contoso,DC=com",
+    }
+    return AzureNetworkConnection.model_validate(fields | changes, extra="forbid")
+
+
+def entra_connection(
+    id: str = "headquarters", subnet: str = "snet-cloud-pcs", **changes: Any
+) -> AzureNetworkConnection:
+    """A connection to a subnet of the headquarters' network, for Microsoft Entra join."""
+    fields: dict[str, Any] = {
+        "id": id,
+        "displayName": id.title(),
+        "connectionType": "azureADJoin",
+        "subnetId": f"{HEADQUARTERS}/subnets/{subnet}",
+    }
+    return AzureNetworkConnection.model_validate(fields | changes, extra="forbid")
+
+
+def joining(kind: str, *connections: AzureNetworkConnection, **changes: Any) -> ProvisioningPolicy:
+    """A policy of this domain join type over these connections, in their order."""
+    places = [{"domainJoinType": kind, "onPremisesConnectionId": item.id} for item in connections]
+    return policy(domainJoinConfigurations=places, **changes)
 
 
 @dataclass
@@ -64,12 +106,22 @@ class Lab:
             user_principal_name=name,
             display_name=found["displayName"],
             on_premises_user_principal_name=found.get("onPremisesUserPrincipalName"),
+            on_premises_sync_enabled=bool(found.get("onPremisesSyncEnabled")),
         )
 
-    async def start(self, made: ProvisioningPolicy | None = None, user: str = "ada@contoso.com") -> Handle:
+    async def start(
+        self,
+        made: ProvisioningPolicy | None = None,
+        user: str = "ada@contoso.com",
+        connections: Sequence[AzureNetworkConnection] = (),
+    ) -> Handle:
         """Start a Cloud PC's workflow."""
         request = CloudPcRequest(
-            id=f"pc-{uuid.uuid4()}", policy=made or policy(), service_plan=self.service_plan, user=self.user(user)
+            id=f"pc-{uuid.uuid4()}",
+            policy=made or policy(),
+            connections=tuple(connections),
+            service_plan=self.service_plan,
+            user=self.user(user),
         )
         handle = await self.client.start_workflow(
             CloudPcWorkflow.run, request, id=request.id, task_queue=self.task_queue
@@ -111,9 +163,14 @@ class Lab:
             while (await handle.describe()).close_time is None:
                 await asyncio.sleep(0.03)
 
-    async def provisioned(self, made: ProvisioningPolicy | None = None, user: str = "ada@contoso.com") -> CloudPc:
+    async def provisioned(
+        self,
+        made: ProvisioningPolicy | None = None,
+        user: str = "ada@contoso.com",
+        connections: Sequence[AzureNetworkConnection] = (),
+    ) -> CloudPc:
         """Provision a Cloud PC and return how it ended."""
-        return await self.settled(await self.start(made, user))
+        return await self.settled(await self.start(made, user, connections))
 
     async def signal(self, handle: Handle, name: str, data: bytes) -> None:
         """Send a signal with this raw input, as the temporal CLI does."""
@@ -123,10 +180,11 @@ class Lab:
         """Put a fault rule in force."""
         self.cloud.faults.add(Fault(method, path, code, status=status, **rule))
 
-    def exists(self, kind: str) -> list[str]:
-        """The ARM ids of a resource type, such as `Microsoft.Compute/virtualMachines`."""
+    def exists(self, kind: str, group: str = "") -> list[str]:
+        """The ARM ids of a resource type, such as `Microsoft.Compute/virtualMachines`, all or those of a group."""
         inventory = self.cloud.resources.inventory()
-        return next((ids for name, ids in inventory.items() if name.casefold() == kind.casefold()), [])
+        ids = next((ids for name, ids in inventory.items() if name.casefold() == kind.casefold()), [])
+        return [id for id in ids if f"/resourceGroups/{group}" in id]
 
     def requests(self, method: str, path_end: str) -> list[Any]:
         """The mutating requests whose path ends so."""
@@ -143,6 +201,8 @@ class Lab:
             "Microsoft.Compute/disks",
             "Microsoft.Compute/virtualMachines/extensions",
             "Microsoft.Compute/virtualMachines/runCommands",
+            "Microsoft.Compute/capacityReservationGroups",
+            "Microsoft.Compute/capacityReservationGroups/capacityReservations",
             "Microsoft.Network/networkInterfaces",
             "Microsoft.DesktopVirtualization/hostPools/sessionHosts",
             "Microsoft.Authorization/roleAssignments",
@@ -151,6 +211,7 @@ class Lab:
         assert not self.cloud.directory.devices
         assert not self.cloud.directory.managed_devices
         assert not self.cloud.guests
+        assert not self.cloud.active_directory.computers
 
 
 def step(pc: CloudPc, name: Step) -> Any:

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from models.cloud_pc import STAGES, CloudPc, CloudPcStatus, Stage, Step, StepState
+from models.cloud_pc import CloudPc, CloudPcStatus, Stage, Step, StepState, steps_of
 from models.provisioning_policy import ProvisioningPolicy
 from tests.workflows.conftest import Lab, policy, step
 
 VM = r"virtualMachines/[^/]+$"
 REQUESTS: dict[Step, tuple[str, str]] = {
+    Step.CHOOSE_COMPUTER_NAME: ("GET", r"/devices$"),
     Step.ALLOCATE_CAPACITY: ("GET", r"Microsoft\.Compute/skus$"),
     Step.ATTACH_NETWORK: ("PUT", r"networkInterfaces/[^/]+$"),
     Step.CREATE_VIRTUAL_MACHINE: ("PUT", VM),
@@ -36,7 +37,7 @@ GUEST_DEFECTS: dict[Step, str] = {
 
 def test_every_step_is_made_to_fail() -> None:
     stages = (Stage.CORE_PROVISIONING, Stage.POST_PROVISIONING, Stage.ASSIGNMENT)
-    listed = {name for stage in stages for name in STAGES[stage]}
+    listed = {name for stage in stages for name in steps_of(stage, policy())}
     assert set(REQUESTS) | set(GUEST_DEFECTS) | {Step.REMOVE_RUN_COMMANDS} == listed
 
 

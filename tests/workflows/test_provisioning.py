@@ -1,6 +1,6 @@
 """The three stages, end to end: real engine, real clients, simulated cloud."""
 
-from models.cloud_pc import STAGES, CloudPcStatus, Stage, Step, StepState
+from models.cloud_pc import CloudPcStatus, Stage, Step, StepState, steps_of
 from tests.workflows.conftest import Lab, policy, step
 
 
@@ -12,7 +12,9 @@ async def test_provisions_a_cloud_pc(lab: Lab) -> None:
     assert ended.pop(Step.ASSIGN_USER_AS_ADMINISTRATOR) == StepState.NOT_APPLICABLE
     assert set(ended.values()) == {StepState.SUCCEEDED}
     assert set(ended) | {Step.ASSIGN_USER_AS_ADMINISTRATOR} == {
-        name for stage in (Stage.CORE_PROVISIONING, Stage.POST_PROVISIONING, Stage.ASSIGNMENT) for name in STAGES[stage]
+        name
+        for stage in (Stage.CORE_PROVISIONING, Stage.POST_PROVISIONING, Stage.ASSIGNMENT)
+        for name in steps_of(stage, policy())
     }
     for status in pc.steps:
         if status.state == StepState.SUCCEEDED:
@@ -33,7 +35,7 @@ async def test_provisions_a_cloud_pc(lab: Lab) -> None:
     [configuration] = lab.cloud.resources.get(interface_id).body["properties"]["ipConfigurations"]
     assert "publicIPAddress" not in configuration["properties"]
     assert configuration["properties"]["privateIPAddress"] == pc.private_ip_address
-    [network_id] = lab.exists("Microsoft.Network/virtualNetworks")
+    [network_id] = lab.exists("Microsoft.Network/virtualNetworks", "rg-cloud-pcs")
     assert pc.network_id == f"{network_id}/subnets/cloud-pcs"
     assert len(lab.exists("Microsoft.Compute/disks")) == 1
 
@@ -116,8 +118,8 @@ async def test_two_cloud_pcs_share_network_and_host_pool(lab: Lab) -> None:
     assert (await lab.settled(second)).status == CloudPcStatus.PROVISIONED
 
     assert len(lab.exists("Microsoft.Compute/virtualMachines")) == 2
-    assert len(lab.exists("Microsoft.Network/virtualNetworks")) == 1
-    assert len(lab.exists("Microsoft.Network/natGateways")) == 1
+    assert len(lab.exists("Microsoft.Network/virtualNetworks", "rg-cloud-pcs")) == 1
+    assert len(lab.exists("Microsoft.Network/natGateways", "rg-cloud-pcs")) == 1
     assert len(lab.exists("Microsoft.DesktopVirtualization/hostPools")) == 1
     assert len(lab.exists("Microsoft.DesktopVirtualization/hostPools/sessionHosts")) == 2
 

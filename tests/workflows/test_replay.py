@@ -21,7 +21,7 @@ HISTORIES = Path(__file__).parent / "histories"
 FINGERPRINTS = HISTORIES / "fingerprints.json"
 
 
-@pytest.mark.parametrize("file", sorted(HISTORIES.glob("*.history.json")), ids=lambda file: file.name.split(".")[0])
+@pytest.mark.parametrize("file", sorted(HISTORIES.rglob("*.history.json")), ids=lambda file: file.name.split(".")[0])
 async def test_recorded_history_replays(file: Path) -> None:
     history = WorkflowHistory.from_json(file.name, file.read_text(encoding="utf-8"))
     await Replayer(workflows=WORKFLOWS, plugins=[PLUGIN]).replay_workflow(history)
@@ -54,5 +54,5 @@ async def test_commands_are_as_recorded(lab: Lab, name: str, request: pytest.Fix
 
 def test_every_recorded_run_has_history_and_fingerprint() -> None:
     recorded = set(json.loads(FINGERPRINTS.read_text(encoding="utf-8")))
-    assert recorded == {file.name.removesuffix(".history.json") for file in HISTORIES.glob("*.history.json")}
+    assert recorded == {file.name.removesuffix(".history.json") for file in HISTORIES.rglob("*.history.json")}
     assert {name.rpartition("-")[0] for name in recorded} == set(SCENARIOS)
