@@ -94,8 +94,9 @@ class Deprovisioning:
         """Delete the Intune managed devices of the machine's Entra devices."""
         managed_devices = self._clients.graph.device_management.managed_devices
         deleted_devices = 0
-        for device in await self._our_devices(request.cloud_pc):
-            for managed in await self._devices.managed(device.device_id or ""):
+        device_ids = {device.device_id for device in await self._our_devices(request.cloud_pc)}
+        for device_id in filter(None, device_ids | {request.cloud_pc.entra_device_id}):
+            for managed in await self._devices.managed(device_id):
                 deleted_devices += await deleted(managed_devices.by_managed_device_id(managed.id or ""))
         return StepResult(detail=f"{deleted_devices} deleted")
 

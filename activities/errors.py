@@ -116,8 +116,7 @@ def _from_arm(error: HttpResponseError, attempt: int) -> ApplicationError:
         return _error(
             code, f"the worker's identity cannot sign in ({code})", error.status_code, delay=retry_after(headers)
         )
-    code = arm_code(error)
-    message = (cause.message if cause else None) or error.message
+    code, message = arm_code(error), arm_message(error)
     # An answer that was cut off has no code, and no status of an error.
     was_cut_off = code in ("Unknown", "Http200")
     return _error(code, message, error.status_code, attempt, correlation_id, retry_after(headers), was_cut_off)
@@ -127,6 +126,12 @@ def arm_code(error: HttpResponseError) -> str:
     """Return the code of an ARM failure: the innermost, which wrapper codes hide."""
     cause = _innermost(error.error)
     return (cause.code if cause else None) or (f"Http{error.status_code}" if error.status_code else "Unknown")
+
+
+def arm_message(error: HttpResponseError) -> str:
+    """Return the message that belongs to the code."""
+    cause = _innermost(error.error)
+    return (cause.message if cause else None) or error.message
 
 
 def _innermost(error: ODataV4Format | None) -> ODataV4Format | None:

@@ -59,6 +59,8 @@ class CloudPcReference(GraphModel):
     resource_group_id: str | None = None
     """ARM id of the resource group of VM, network interface and disk; None is the worker's own."""
     domain_join_type: DomainJoinType = DomainJoinType.AZURE_AD_JOIN
+    entra_device_id: str | None = None
+    """`deviceId` of the Entra device, once it is known: Intune knows the machine by it even when that is gone."""
 
 
 class ChooseComputerNameInput(GraphModel):

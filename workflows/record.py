@@ -146,6 +146,7 @@ class CloudPcRecord:
             region=pc.region,
             resource_group_id=self.connection.resource_group_id if self.connection else None,
             domain_join_type=self._configuration.domain_join_type,
+            entra_device_id=pc.entra_device_id,
         )
 
     def update(self, **changes: Any) -> None:

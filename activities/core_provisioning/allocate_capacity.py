@@ -10,9 +10,12 @@ from temporalio import activity
 
 from activities.core_provisioning.capacity_reservations import CapacityReservations
 from activities.error_catalogue import find
-from activities.errors import arm_code, failure
+from activities.errors import arm_code, arm_message, failure
 from activities.signatures import AllocateCapacityInput, AllocatedCapacity, ErrorClass
 from cloud.clients import CloudClients
+
+_MAX_REASON = 160
+"""Longest reason of one candidate, characters: every candidate's must fit into one message."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class AllocateCapacity:
 
         """
         cloud_pc, plan = request.cloud_pc, request.service_plan
-        refusals: list[str] = []
+        refusals = _Refusals()
         async for candidate in self._candidates(request, refusals):
             group_id = None
             if request.capacity_reservation:
@@ -60,19 +63,19 @@ class AllocateCapacity:
                     code = arm_code(error)
                     if find(code, error.message, error.status_code).error_class != ErrorClass.CAPACITY:
                         raise
-                    refusals.append(f"{candidate}: {code}: {error.message}")
+                    refusals.add(candidate.size, candidate.zone, f"{code}: {arm_message(error)}")
                     await self._reservations.remove(cloud_pc)
                     continue
-            refused = f"; refused before: {'; '.join(refusals)}" if request.refused else ""
+            refused = f"; refused: {refusals}" if request.refused else ""
             return AllocatedCapacity(
                 vm_size=candidate.size,
                 zone=candidate.zone,
                 capacity_reservation_group_id=group_id,
                 detail=f"{candidate} in {cloud_pc.region}{', reserved' if group_id else ''}{refused}",
             )
-        raise failure("NoCapacity", f"no VM size of {plan.id} can be had in {cloud_pc.region}: {'; '.join(refusals)}")
+        raise failure("NoCapacity", f"no VM size of {plan.id} can be had in {cloud_pc.region}: {refusals}")
 
-    async def _candidates(self, request: AllocateCapacityInput, refusals: list[str]) -> AsyncIterator["_Candidate"]:
+    async def _candidates(self, request: AllocateCapacityInput, refusals: "_Refusals") -> AsyncIterator["_Candidate"]:
         """Yield the sizes and zones that may be had; why others may not goes to `refusals`."""
         region = request.cloud_pc.region
         compute: Any = self._groups.get(request.cloud_pc.resource_group_id).compute
@@ -86,13 +89,37 @@ class AllocateCapacity:
         for size in request.service_plan.vm_sizes:
             refusal, zones = _availability(skus.get(size), region, quota)
             if refusal and not any(vm_size == size for vm_size, _ in refused):
-                refusals.append(f"{size}: {refusal}")
-            refusals.extend(
-                f"{_Candidate(size, zone)}: {reason}" for (vm_size, zone), reason in refused.items() if vm_size == size
-            )
+                refusals.add(size, None, refusal)
+            for (vm_size, zone), reason in refused.items():
+                if vm_size == size:
+                    refusals.add(size, zone, reason)
             for zone in zones:
                 if (size, zone) not in refused:
                     yield _Candidate(size, zone)
+
+
+class _Refusals:
+    """Why sizes and zones cannot be had; zones with one reason are told together."""
+
+    def __init__(self) -> None:
+        self._zones: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, size: str, zone: str | None, reason: str) -> None:
+        """Note the reason, its first sentence."""
+        zones = self._zones.setdefault((size, _sentence(reason)), [])
+        if zone:
+            zones.append(zone)
+
+    def __str__(self) -> str:
+        return "; ".join(
+            f"{size}{', zone ' + ', '.join(zones) if zones else ''}: {reason}"
+            for (size, reason), zones in self._zones.items()
+        )
+
+
+def _sentence(text: str) -> str:
+    sentence = text.partition(". ")[0]
+    return sentence if len(sentence) <= _MAX_REASON else sentence[: _MAX_REASON - 1] + "…"
 
 
 @dataclass(frozen=True)

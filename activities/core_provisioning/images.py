@@ -131,15 +131,15 @@ def _refuse_region(image_id: str, regions: set[str], region: str) -> None:
 
 
 def _refuse_generation(generation: str | None) -> None:
-    if str(generation or "V1").rpartition(".")[2].upper() != "V2":
+    if generation != "V2":
         raise failure("sourceImageInvalid", "the image is of generation 1; Trusted Launch needs generation 2")
 
 
 def _refuse_state(os_type: str | None, os_state: str | None) -> None:
-    if str(os_type) != "Windows":
-        raise failure("sourceImageInvalid", f"the image is of {os_type}, not of Windows")
-    if str(os_state) != "Generalized":
-        raise failure("sourceImageNotGeneralized", f"the image is {os_state}")
+    if os_type != "Windows":
+        raise failure("sourceImageInvalid", "the image is not of Windows")
+    if os_state != "Generalized":
+        raise failure("sourceImageNotGeneralized", "the image is not generalized")
 
 
 def _refuse_multi_session(*names: str) -> None:
