@@ -27,7 +27,7 @@ from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.error_catalogue import find
-from activities.signatures import ErrorClass, FailureDetails
+from activities.signatures import NOT_YET, ErrorClass, FailureDetails
 
 MAX_MESSAGE = 1000
 """Longest message that an error carries into a history, characters."""
@@ -47,7 +47,7 @@ def not_yet(message: str, poll_interval: float, remedy: str | None = None) -> Ap
         FailureDetails(
             error_class=ErrorClass.TRANSIENT, remedy=remedy or "look at what the message says is waited for"
         ),
-        type="NotYet",
+        type=NOT_YET,
         category=ApplicationErrorCategory.BENIGN,
         next_retry_delay=timedelta(seconds=poll_interval),
     )

@@ -16,6 +16,10 @@ from models.provisioning_policy import CustomImage, DomainJoinType, GalleryImage
 from models.service_plan import ServicePlan
 
 
+NOT_YET = "NotYet"
+"""Type of the error by which an activity asks to be run again, as a look at something slow."""
+
+
 class StepResult(GraphModel):
     """What every step tells of itself; the worker's interceptor fills it in."""
 

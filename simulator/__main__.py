@@ -8,6 +8,7 @@ from pathlib import Path
 
 import trustme
 
+from simulator.active_directory import JOIN_PASSWORD
 from simulator.cloud import CLIENT_ID, CLIENT_SECRET, RESOURCE_GROUP, SUBSCRIPTION_ID, TENANT_ID, Cloud
 from simulator.server import SimulatorServer
 from simulator.windows.guest import DEFECTS
@@ -44,6 +45,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
             "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION_ID,
             "AZURE_RESOURCE_GROUP": RESOURCE_GROUP,
             "SSL_CERT_FILE": str(arguments.ca_file),
+            # Of the account that may join the simulated domain, as a connection's adDomainPassword names it.
+            "CLOUD_PC_JOIN_PASSWORD": JOIN_PASSWORD,
         }
         # One line, when it is ready: what a client's environment must hold.
         print(json.dumps(environment), flush=True)

@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
-from activities.signatures import CloudPcReference, ErrorClass, FailureDetails, StepResult
+from activities.signatures import NOT_YET, CloudPcReference, ErrorClass, FailureDetails, StepResult
 from models.azure_network_connection import ActiveDirectoryDomain, AzureNetworkConnection
 from models.base import GraphModel
 from models.cloud_pc import (
@@ -269,8 +269,13 @@ def _failure(step: Step, error: ActivityError) -> StepFailedError:
     if isinstance(cause, TimeoutError):
         code = f"{cause.type.name if cause.type else 'Timeout'}".title().replace("_", "")
         message = f"the step did not end in time; last failure: {cause.cause or 'none'}"
+        cause = cause.cause
+    elif isinstance(cause, ApplicationError) and cause.type == NOT_YET:
+        # The server gives the last failure where there is no time for another attempt.
+        code, message = "ScheduleToClose", f"the step did not end in time: {cause.message}"
     elif isinstance(cause, ApplicationError):
         code, message = cause.type or code, cause.message
+    if isinstance(cause, ApplicationError):
         # An activity that was failed by hand has whatever details its operator gave.
         with contextlib.suppress(ValidationError):
             told = FailureDetails.model_validate(cause.details[0] if cause.details else {})

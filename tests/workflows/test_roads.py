@@ -297,32 +297,6 @@ async def test_the_next_region_has_capacity(lab: Lab) -> None:
         assert len(lab.exists(kind)) == 1
 
 
-async def test_the_hybrid_wait_ends_after_the_policys_time(lab: Lab) -> None:
-    lab.cloud.active_directory.synchronizes = False
-    made = joining("hybridAzureADJoin", connection())
-    handle = await lab.start(made, "grace@contoso.com", [connection()])
-    pc = await lab.until(handle, lambda pc: step(pc, Step.WAIT_FOR_ENTRA_DEVICE).state == StepState.RUNNING)
-    [waiting] = [
-        activity
-        for activity in (await handle.describe()).raw_description.pending_activities
-        if activity.activity_id == Step.WAIT_FOR_ENTRA_DEVICE.activity_id
-    ]
-    left = waiting.expiration_time.ToDatetime() - waiting.scheduled_time.ToDatetime()
-    assert 89 * 60 <= left.total_seconds() <= 90 * 60
-    lab.cloud.active_directory.synchronizes = True
-    lab.cloud.active_directory.changed()
-    pc = await lab.settled(handle)
-    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
-
-
-async def test_a_name_of_the_tenant_is_not_used_and_our_own_stale_device_goes(lab: Lab) -> None:
-    made = policy(cloudPcNamingTemplate="CPC-%RAND:5%")
-    handle = await lab.start(made)
-    name = (await lab.until(handle, lambda pc: bool(pc.computer_name))).computer_name
-    await lab.settled(handle)
-    assert name.startswith("CPC-")
-
-
 @pytest.mark.parametrize("max_cached_workflows", [1000], ids=["cached"])
 @pytest.mark.parametrize(
     ("image_id", "code"),
