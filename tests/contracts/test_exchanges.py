@@ -6,10 +6,11 @@ import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from models.cloud_pc import CloudPcStatus, Deprovision
+from simulator.active_directory import JOIN_PASSWORD
 from simulator.server import Exchange
 from tests.contracts.contract import Contract
 from tests.contracts.descriptions import Descriptions
-from tests.workflows.conftest import Lab, policy
+from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Lab, connection, joining, policy
 from workflows.cloud_pc import CloudPcWorkflow
 from workflows.provisioning_policy import ProvisioningPolicyWorkflow, ProvisionRequest, ProvisionResponse
 
@@ -57,6 +58,14 @@ OPERATIONS = {
     "Workspaces_Update",
     "SessionHosts_Delete",
     "SessionHosts_Get",
+    "CapacityReservationGroups_CreateOrUpdate",
+    "CapacityReservationGroups_Delete",
+    "CapacityReservations_CreateOrUpdate",
+    "CapacityReservations_Delete",
+    "VirtualMachineImages_Get",
+    "VirtualMachines_Restart",
+    "VirtualNetworks_Get",
+    "Subnets_Get",
     "SessionHosts_List",
     "SessionHosts_Update",
     "RoleAssignments_Create",
@@ -65,11 +74,15 @@ OPERATIONS = {
 """What the product asks for: all of it must have been seen."""
 
 
-async def test_a_life_is_as_described(descriptions: Descriptions, exchanges: list[Exchange], lab: Lab) -> None:
+async def test_a_life_is_as_described(
+    descriptions: Descriptions, exchanges: list[Exchange], lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(JOIN_PASSWORD_VARIABLE, JOIN_PASSWORD)
     await _unknown_user(lab)
     await _warnings_then_reprovisioned_then_deprovisioned(lab)
     await _administrator_on_the_second_try(lab)
     await _failed_where_there_are_no_zones(lab)
+    await _hybrid_with_a_reservation_then_deprovisioned(lab)
 
     contract = Contract(descriptions)
     violations = contract.violations(exchanges)
@@ -83,6 +96,18 @@ async def _start_by_policy(lab: Lab, user: str) -> WorkflowHandle[ProvisioningPo
     return await lab.client.start_workflow(
         ProvisioningPolicyWorkflow.run, request, id=f"provision-{uuid.uuid4()}", task_queue=lab.task_queue
     )
+
+
+async def _hybrid_with_a_reservation_then_deprovisioned(lab: Lab) -> None:
+    """Over the customer's own network, in another language, after the first size was refused."""
+    lab.cloud.resources.capacity.refuse("westeurope", lab.service_plan.vm_sizes[0], "AllocationFailed")
+    changes = {"capacityReservation": True, "windowsSetting": {"locale": "de-DE"}, "userAccountType": "administrator"}
+    made = joining("hybridAzureADJoin", connection(), **changes)
+    handle = await lab.start(made, "grace@contoso.com", [connection()])
+    pc = await lab.settled(handle)
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail or pc.warnings
+    await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+    await lab.ended(handle)
 
 
 async def _unknown_user(lab: Lab) -> None:

@@ -1,5 +1,6 @@
 """The paths a Cloud PC's workflow can take, for histories and fingerprints."""
 
+import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -7,7 +8,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
 
 from models.cloud_pc import Deprovision, Reprovision
-from tests.workflows.conftest import Handle, Lab, policy
+from simulator.active_directory import JOIN_PASSWORD
+from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Handle, Lab, connection, joining, policy
 from workflows.cloud_pc import CloudPcWorkflow
 from workflows.provisioning_policy import ProvisioningPolicyWorkflow, ProvisionRequest
 
@@ -43,6 +45,19 @@ async def failed_then_reprovisioned(lab: Lab) -> list[WorkflowHistory]:
     return await _runs(lab, handle)
 
 
+async def hybrid_with_another_size(lab: Lab) -> list[WorkflowHistory]:
+    """Joined to a domain over a connection, in another language, after the first size and connection were refused."""
+    os.environ[JOIN_PASSWORD_VARIABLE] = JOIN_PASSWORD
+    lab.cloud.resources.capacity.refuse("westeurope", lab.service_plan.vm_sizes[0], "AllocationFailed")
+    connections = [connection("small", "snet-gone"), connection()]
+    made = joining("hybridAzureADJoin", *connections, windowsSetting={"locale": "de-DE"})
+    handle = await lab.start(made, "grace@contoso.com", connections)
+    await lab.settled(handle)
+    await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+    await lab.ended(handle)
+    return await _runs(lab, handle)
+
+
 async def cancelled(lab: Lab) -> list[WorkflowHistory]:
     """Cancelled once it was provisioned."""
     handle = await lab.start()
@@ -70,7 +85,14 @@ async def started_by_policy(lab: Lab) -> list[WorkflowHistory]:
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
-    for scenario in (provisioned, warnings_then_reprovisioned, failed_then_reprovisioned, cancelled, started_by_policy)
+    for scenario in (
+        provisioned,
+        warnings_then_reprovisioned,
+        failed_then_reprovisioned,
+        hybrid_with_another_size,
+        cancelled,
+        started_by_policy,
+    )
 }
 
 

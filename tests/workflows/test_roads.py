@@ -26,6 +26,12 @@ SIZES = ("Standard_D2as_v5", "Standard_D2s_v5")
 """The first VM sizes of the tests' plan."""
 
 
+@pytest.fixture(params=[1000], ids=["cached"])
+def max_cached_workflows(request: pytest.FixtureRequest) -> int:
+    """Recorded histories replay these roads in test_replay."""
+    return request.param
+
+
 @pytest.fixture(autouse=True)
 def join_password(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker knows the join account's password."""
@@ -45,7 +51,6 @@ def road(name: str, account: str) -> tuple[ProvisioningPolicy, list[AzureNetwork
     return joining("hybridAzureADJoin", connection(), userAccountType=account), [connection()], "grace@contoso.com"
 
 
-@pytest.mark.parametrize("max_cached_workflows", [1000], ids=["cached"])
 @pytest.mark.parametrize("outcome", ["provisioned", "provisionedWithWarnings", "failed"])
 @pytest.mark.parametrize("account", ["standardUser", "administrator"])
 @pytest.mark.parametrize("network", [HOSTED, CONNECTED, HYBRID])
@@ -128,7 +133,6 @@ DOMAIN_TROUBLES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("max_cached_workflows", [1000], ids=["cached"])
 @pytest.mark.parametrize("code", DOMAIN_TROUBLES)
 async def test_domain_trouble(lab: Lab, code: str) -> None:
     DOMAIN_TROUBLES[code](lab.cloud.active_directory)
@@ -137,7 +141,6 @@ async def test_domain_trouble(lab: Lab, code: str) -> None:
     lab.nothing_left()
 
 
-@pytest.mark.parametrize("max_cached_workflows", [1000], ids=["cached"])
 @pytest.mark.parametrize(
     ("changes", "step_name", "code"),
     [
@@ -169,7 +172,6 @@ async def test_a_domain_that_cannot_be_found_for_a_while(lab: Lab) -> None:
     assert (await lab.settled(handle)).status == CloudPcStatus.PROVISIONED
 
 
-@pytest.mark.parametrize("max_cached_workflows", [1000], ids=["cached"])
 @pytest.mark.parametrize(
     ("place", "code"),
     [
@@ -208,7 +210,6 @@ async def test_a_full_subnet_means_the_next_connection(lab: Lab) -> None:
     assert len(lab.exists("Microsoft.Network/networkInterfaces")) == 4
 
 
-@pytest.mark.parametrize("max_cached_workflows", [1000], ids=["cached"])
 async def test_a_network_in_another_subscription(lab: Lab) -> None:
     network = f"{BRANCH}/providers/Microsoft.Network/virtualNetworks/vnet-branch"
     place = entra_connection("branch", resourceGroupId=BRANCH, subnetId=f"{network}/subnets/snet-cloud-pcs")
@@ -242,7 +243,6 @@ CAPACITY_CODES = [
 ]
 
 
-@pytest.mark.parametrize("max_cached_workflows", [1000], ids=["cached"])
 @pytest.mark.parametrize("code", CAPACITY_CODES)
 @pytest.mark.parametrize("reserved", [False, True], ids=["", "reserved"])
 async def test_the_first_size_is_refused_and_the_second_is_made(lab: Lab, code: str, reserved: bool) -> None:
@@ -297,7 +297,6 @@ async def test_the_next_region_has_capacity(lab: Lab) -> None:
         assert len(lab.exists(kind)) == 1
 
 
-@pytest.mark.parametrize("max_cached_workflows", [1000], ids=["cached"])
 @pytest.mark.parametrize(
     ("image_id", "code"),
     [
@@ -317,7 +316,6 @@ async def test_an_image_that_cannot_work_is_refused_before_a_machine_is_made(
 IMAGES = "/subscriptions/11111111-2222-4333-8444-555555555555/resourceGroups/rg-cloud-pcs/providers/Microsoft.Compute"
 
 
-@pytest.mark.parametrize("max_cached_workflows", [1000], ids=["cached"])
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
