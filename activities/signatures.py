@@ -15,7 +15,6 @@ from models.doctor import Check, Identity
 from models.provisioning_policy import CustomImage, DomainJoinType, GalleryImage
 from models.service_plan import ServicePlan
 
-
 NOT_YET = "NotYet"
 """Type of the error by which an activity asks to be run again, as a look at something slow."""
 

@@ -49,6 +49,8 @@ Source: https://learn.microsoft.com/windows/win32/debug/system-error-codes
 """
 _RETRIED = frozenset({53, 1355, 1722})
 """Errors of finding the domain, which may pass. Anything else is not tried again: it could lock the account out."""
+_REFUSED = frozenset({1326, 1330, 1331, 1907, 1909})
+"""Errors by which the domain does not let the join account in."""
 _NUMBER = re.compile(r"error\s*code\D{0,4}(\d+)", re.IGNORECASE)
 _DONE_ALL_THE_SAME = "join completed for domain"
 _JOIN_FAILURES = frozenset({"VMExtensionProvisioningError", "VMExtensionHandlerNonTransientError"})
@@ -114,14 +116,10 @@ class DomainJoin:
             ApplicationError: Why the join has failed for good.
 
         """
-        try:
-            extension = await extensions.get(*ids, expand="instanceView")
-        except ResourceNotFoundError:
+        extension = await _found(extensions, ids)
+        if extension is None or extension.properties.provisioning_state != "Failed":
             return False
-        if extension.properties.provisioning_state != "Failed":
-            return False
-        words = " ".join(_words(extension.properties.instance_view))
-        numbers = [int(number) for number in _NUMBER.findall(words)]
+        words, numbers = _words_and_numbers(extension)
         if _DONE_ALL_THE_SAME in words.lower() or _ALREADY_JOINED in numbers:
             return True
         number = next((number for number in numbers if number in _CODES), None)
@@ -171,10 +169,13 @@ class ComputerAccounts:
         """
         group = self._groups.get(cloud_pc.resource_group_id)
         extensions, ids = group.compute.virtual_machine_extensions, (group.name, cloud_pc.computer_name, EXTENSION)
-        try:
-            await extensions.get(*ids)
-        except ResourceNotFoundError:
+        extension = await _found(extensions, ids)
+        if extension is None:
             return "the machine never asked to join, or is gone"
+        _, numbers = _words_and_numbers(extension)
+        if extension.properties.provisioning_state == "Failed" and _REFUSED.intersection(numbers):
+            # Signing in with it once more could lock it out.
+            return f"{domain.name} refused the join account, so there is no account to remove"
         return await self._scripts.run(
             cloud_pc,
             "remove-computer-account",
@@ -203,6 +204,19 @@ def _body(cloud_pc: CloudPcReference, domain: ActiveDirectoryDomain, password: s
             "protectedSettings": {"Password": password},
         },
     }
+
+
+async def _found(extensions: Operations, ids: tuple[str, ...]) -> Any:
+    try:
+        return await extensions.get(*ids, expand="instanceView")
+    except ResourceNotFoundError:
+        return None
+
+
+def _words_and_numbers(extension: Any) -> tuple[str, list[int]]:
+    """Return what the extension says in its instance view, and the Win32 errors therein."""
+    words = " ".join(_words(extension.properties.instance_view))
+    return words, [int(number) for number in _NUMBER.findall(words)]
 
 
 def _words(view: Any) -> Iterator[str]:

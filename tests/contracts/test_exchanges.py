@@ -64,7 +64,6 @@ OPERATIONS = {
     "CapacityReservations_Delete",
     "VirtualMachineImages_Get",
     "VirtualMachines_Restart",
-    "VirtualNetworks_Get",
     "Subnets_Get",
     "SessionHosts_List",
     "SessionHosts_Update",
