@@ -15,6 +15,7 @@ from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.models.subscribed_sku import SubscribedSku
 from temporalio import activity
 
+from activities.core_provisioning.allocate_capacity import cores, offer
 from activities.errors import application_error
 from activities.signatures import (
     CapacityInput,
@@ -258,12 +259,11 @@ class Doctor:
         remedy = "choose another region, or give the plan other vmSizes in a file for --service-plans"
         for size in plan.vm_sizes:
             sku = skus.get(size)
-            reason = _not_offered(sku)
+            reason, _ = offer(sku, region)
             if sku is None or reason:
                 refusals.append(f"{size}: {reason}")
                 continue
-            cores = _cores(sku)
-            needs = {"cores": cores, (sku.family or "").casefold(): cores, "virtualmachines": 1}
+            needs = {"cores": cores(sku) or 1, (sku.family or "").casefold(): cores(sku) or 1, "virtualmachines": 1}
             rooms = {
                 name: (usages[name].limit - usages[name].current_value) // need
                 for name, need in needs.items()
@@ -351,28 +351,6 @@ def _allows(permission: Any, action: str) -> bool:
 def _short_name(location: str) -> str:
     """Return the short name of a region, `westeurope` of `West Europe`."""
     return location.replace(" ", "").casefold()
-
-
-def _cores(sku: ResourceSku) -> int:
-    return next((int(item.value or 0) for item in sku.capabilities or [] if item.name == "vCPUs"), 0) or 1
-
-
-def _not_offered(sku: ResourceSku | None) -> str | None:
-    """Return why a size cannot be had whatever the quota, or None."""
-    if sku is None:
-        return "not offered"
-    generations = next((item.value or "" for item in sku.capabilities or [] if item.name == "HyperVGenerations"), "")
-    if "V2" not in generations.split(","):
-        return "no generation 2 machines"
-    zones = {zone for info in sku.location_info or [] for zone in info.zones or []}
-    for restriction in sku.restrictions or []:
-        if restriction.type == "Location":
-            return f"restricted: {restriction.reason_code}"
-        closed = restriction.restriction_info.zones if restriction.restriction_info else None
-        zones -= set(closed or [])
-        if not zones:
-            return f"restricted in every zone: {restriction.reason_code}"
-    return None
 
 
 def _license_check(product: str, plans: set[str], skus: list[SubscribedSku]) -> Check:

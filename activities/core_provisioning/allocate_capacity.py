@@ -87,7 +87,10 @@ class AllocateCapacity:
         quota = _Quota({str(usage.name.value).lower(): usage async for usage in compute.usage.list(region)})
         refused = {(item.vm_size, item.zone): item.reason for item in request.refused}
         for size in request.service_plan.vm_sizes:
-            refusal, zones = _availability(skus.get(size), region, quota)
+            sku = skus.get(size)
+            refusal, zones = offer(sku, region)
+            if sku is not None and refusal is None and (shortage := quota.shortage(sku.family or "", cores(sku))):
+                refusal, zones = shortage, []
             if refusal and not any(vm_size == size for vm_size, _ in refused):
                 refusals.add(size, None, refusal)
             for (vm_size, zone), reason in refused.items():
@@ -133,12 +136,20 @@ class _Candidate:
         return f"{self.size}, zone {self.zone}" if self.zone else f"{self.size}, no zone"
 
 
-def _availability(sku: ResourceSku | None, region: str, quota: _Quota) -> tuple[str | None, list[str | None]]:
-    """Return why the size cannot be had (None when it can), and the zones in which it can."""
+def offer(sku: ResourceSku | None, region: str) -> tuple[str | None, list[str | None]]:
+    """Tell whether a VM size is offered for Cloud PCs, whatever the quota.
+
+    Args:
+        sku: The size in that region, as `resource_skus.list` describes it; None where it does not.
+        region: Azure region, short name.
+
+    Returns:
+        Why it cannot be had (None when it can), and the zones in which it can; None is a region without zones.
+
+    """
     if sku is None:
         return f"not offered in {region}", []
-    capabilities = {item.name: item.value for item in sku.capabilities or []}
-    if "V2" not in str(capabilities.get("HyperVGenerations", "")).split(","):
+    if "V2" not in _capability(sku, "HyperVGenerations").split(","):
         return "no generation 2 machines, which Trusted Launch needs", []
     restrictions = sku.restrictions or []
     for restriction in restrictions:
@@ -149,9 +160,16 @@ def _availability(sku: ResourceSku | None, region: str, quota: _Quota) -> tuple[
     free: list[str | None] = [zone for zone in offered if zone not in restricted]
     if offered and not free:
         return "restricted in every zone", []
-    if shortage := quota.shortage(sku.family or "", int(capabilities.get("vCPUs") or 0)):
-        return shortage, []
     return None, free or [None]
+
+
+def cores(sku: ResourceSku) -> int:
+    """Return how many vCPUs a VM size has."""
+    return int(_capability(sku, "vCPUs") or 0)
+
+
+def _capability(sku: ResourceSku, name: str) -> str:
+    return next((item.value or "" for item in sku.capabilities or [] if item.name == name), "")
 
 
 def _zones(groups: Iterable[Iterable[str] | None]) -> Iterator[str]:

@@ -356,6 +356,60 @@ async def test_managed_image(lab: Lab, changes: dict[str, Any], code: str | None
         lab.nothing_left()
 
 
+@pytest.mark.parametrize(
+    ("changes", "regions", "security", "code"),
+    [
+        (
+            {"features": [{"name": "SecurityType", "value": "TrustedLaunchSupported"}]},
+            ["West Europe"],
+            "TrustedLaunch",
+            None,
+        ),
+        ({}, ["West Europe"], "Standard", None),
+        ({"osState": "Specialized"}, ["West Europe"], "", "sourceImageNotGeneralized"),
+        ({"hyperVGeneration": "V1"}, ["West Europe"], "", "sourceImageInvalid"),
+        (
+            {"identifier": {"publisher": "contoso", "offer": "windows-11", "sku": "win11-24h2-avd"}},
+            ["West Europe"],
+            "",
+            "sourceImageInvalid",
+        ),
+        ({}, ["North Europe"], "", "sourceImageInvalid"),
+    ],
+    ids=["trusted launch", "standard", "specialized", "generation 1", "multi-session", "wrong region"],
+)
+async def test_compute_gallery_image(
+    lab: Lab, changes: dict[str, Any], regions: list[str], security: str, code: str | None
+) -> None:
+    compute: Any = lab.clients.resource_groups.get().compute
+    place = {"location": regions[0].replace(" ", "").lower()}
+    definition = {
+        "osType": "Windows",
+        "osState": "Generalized",
+        "hyperVGeneration": "V2",
+        "identifier": {"publisher": "contoso", "offer": "windows", "sku": "golden"},
+        **changes,
+    }
+    version = {
+        "publishingProfile": {"targetRegions": [{"name": region} for region in regions]},
+        "storageProfile": {"osDiskImage": {"sizeInGB": 64}},
+    }
+    ids = ("rg-cloud-pcs", "gallery", "golden", "1.0.0")
+    await (await compute.galleries.begin_create_or_update(*ids[:2], place)).result()
+    await (await compute.gallery_images.begin_create_or_update(*ids[:3], {**place, "properties": definition})).result()
+    await (await compute.gallery_image_versions.begin_create_or_update(*ids, {**place, "properties": version})).result()
+
+    pc = await lab.provisioned(policy(imageType="custom", imageId=f"{IMAGES}/galleries/gallery/images/golden"))
+
+    if code:
+        failed_with(pc, Step.CREATE_VIRTUAL_MACHINE, code)
+        lab.nothing_left()
+        return
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
+    machine = lab.cloud.resources.get(pc.virtual_machine_id or "")
+    assert machine.body["properties"]["securityProfile"]["securityType"] == security
+
+
 async def test_another_language(lab: Lab) -> None:
     pc = await lab.provisioned(policy(windowsSetting={"locale": "de-DE"}))
     assert pc.status == CloudPcStatus.PROVISIONED, pc.warnings
