@@ -35,6 +35,12 @@ GUEST_DEFECTS: dict[Step, str] = {
 """What breaks each post-provisioning step in the guest."""
 
 
+@pytest.fixture(params=[1000], ids=["cached"])
+def max_cached_workflows(request: pytest.FixtureRequest) -> int:
+    """The same paths are replayed in test_life, and from their recorded histories."""
+    return request.param
+
+
 def test_every_step_is_made_to_fail() -> None:
     stages = (Stage.CORE_PROVISIONING, Stage.POST_PROVISIONING, Stage.ASSIGNMENT)
     listed = {name for stage in stages for name in steps_of(stage, policy())}
