@@ -150,6 +150,7 @@ AZURE_ACTIONS: dict[AzureScope, tuple[AzureAction, ...]] = {
             "Microsoft.Compute/virtualMachines/read",
             "Microsoft.Compute/virtualMachines/write",
             "Microsoft.Compute/virtualMachines/delete",
+            "Microsoft.Compute/virtualMachines/restart/action",
             "Microsoft.Compute/disks/read",
             "Microsoft.Compute/disks/write",
             "Microsoft.Compute/disks/delete",
