@@ -285,6 +285,33 @@ async def test_every_size_is_refused(lab: Lab, reserved: bool) -> None:
     lab.nothing_left()
 
 
+async def test_the_next_region_has_quota(lab: Lab) -> None:
+    """Where quota is known to be used up, the network interface is made already; it may not stay."""
+    lab.cloud.resources.capacity.limits["westeurope", "cores"] = 1
+    places = [{"regionName": "westeurope"}, {"regionName": "northeurope"}]
+
+    pc = await lab.provisioned(policy(domainJoinConfigurations=places))
+
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
+    [interface] = lab.exists("Microsoft.Network/networkInterfaces")
+    assert lab.cloud.resources.get(interface).body["location"] == pc.region == "northeurope"
+
+
+async def test_a_machine_is_refused_in_spite_of_its_reservation(lab: Lab) -> None:
+    lab.fail("PUT", r"virtualMachines/[^/]+$", code="AllocationFailed", when="operation")
+
+    handle = await lab.start(policy(capacityReservation=True))
+    pc = await lab.settled(handle)
+
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
+    [reservation] = lab.exists("Microsoft.Compute/capacityReservationGroups/capacityReservations")
+    machine = lab.cloud.resources.get(pc.virtual_machine_id or "").body
+    assert lab.cloud.resources.get(reservation).body["zones"] == machine["zones"] == ["2"]
+    await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+    await lab.ended(handle)
+    lab.nothing_left()
+
+
 async def test_the_next_region_has_capacity(lab: Lab) -> None:
     for size in lab.service_plan.vm_sizes:
         lab.cloud.resources.capacity.refuse("westeurope", size, "AllocationFailed")
