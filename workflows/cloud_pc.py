@@ -57,7 +57,14 @@ class CloudPcWorkflow:
         Args:
             request: The wish for a Cloud PC, as `__init__` got it.
 
+        Raises:
+            ApplicationError: `UnusableConnection`: nothing is made where the policy's connections are not given.
+
         """
+        try:
+            connections_of(request.policy, request.connections)
+        except UnusableConnectionError as error:
+            raise ApplicationError(str(error), type="UnusableConnection", non_retryable=True) from error
         await self._provision()
         while True:
             await self._until_wished()

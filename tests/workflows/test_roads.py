@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from temporalio.client import WorkflowFailureError
 
 from models.azure_network_connection import AzureNetworkConnection
 from models.cloud_pc import CloudPc, CloudPcStatus, Deprovision, Step, StepState
@@ -81,6 +82,14 @@ async def test_road_and_outcome(lab: Lab, network: str, account: str, outcome: s
     assert pc.primary_user == user
     await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
     await lab.ended(handle)
+    lab.nothing_left()
+
+
+async def test_nothing_is_made_without_the_policys_connection(lab: Lab) -> None:
+    handle = await lab.start(joining("hybridAzureADJoin", connection()), "grace@contoso.com")
+    with pytest.raises(WorkflowFailureError) as failed:
+        await lab.ended(handle)
+    assert "no Azure network connection headquarters was given" in str(failed.value.cause)
     lab.nothing_left()
 
 
