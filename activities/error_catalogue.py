@@ -19,7 +19,6 @@ _TRANSIENT, _CAPACITY, _TERMINAL = ErrorClass.TRANSIENT, ErrorClass.CAPACITY, Er
 _VM, _NETWORK = Step.CREATE_VIRTUAL_MACHINE, Step.ATTACH_NETWORK
 _ENTRA, _INTUNE, _USER = Step.JOIN_ENTRA_ID, Step.ENROLL_IN_INTUNE, Step.ASSIGN_PRIMARY_USER
 _DOMAIN, _DEVICE = Step.JOIN_DOMAIN, Step.WAIT_FOR_ENTRA_DEVICE
-_NAME, _ALLOCATE = Step.CHOOSE_COMPUTER_NAME, Step.ALLOCATE_CAPACITY
 
 _GRANT = "grant the worker's identity the roles of docs/real-tenant.md, wait some minutes, then reprovision"
 _CONSENT = "grant the application permissions that docs/real-tenant.md lists and consent to them, then reprovision"

@@ -53,6 +53,5 @@ class Users:
                 user_principal_name=user.user_principal_name,
                 display_name=user.display_name or user.user_principal_name,
                 on_premises_user_principal_name=user.on_premises_user_principal_name,
-                on_premises_sync_enabled=bool(user.on_premises_sync_enabled),
             )
         )

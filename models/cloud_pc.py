@@ -182,8 +182,6 @@ class User(GraphModel):
     user_principal_name: str
     display_name: str
     on_premises_user_principal_name: str | None = None
-    on_premises_sync_enabled: bool = False
-    """Whether the account is synchronised from an Active Directory domain."""
 
 
 class CloudPcRequest(GraphModel):

@@ -106,7 +106,6 @@ class Lab:
             user_principal_name=name,
             display_name=found["displayName"],
             on_premises_user_principal_name=found.get("onPremisesUserPrincipalName"),
-            on_premises_sync_enabled=bool(found.get("onPremisesSyncEnabled")),
         )
 
     async def start(

@@ -23,8 +23,6 @@ from tests.workflows.conftest import (
 from workflows.cloud_pc import CloudPcWorkflow
 
 HOSTED, CONNECTED, HYBRID = "microsoftHosted", "connection", "hybrid"
-SIZES = ("Standard_D2as_v5", "Standard_D2s_v5")
-"""The first VM sizes of the tests' plan."""
 
 
 @pytest.fixture(params=[1000], ids=["cached"])
