@@ -1,5 +1,6 @@
 """What every activity runs inside: its failures are judged, its attempts counted, its heart kept beating."""
 
+import time
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -9,6 +10,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from activities.errors import application_error
 from activities.long_running import heartbeats
 from activities.signatures import StepResult
+from cloud import lease
 
 
 class ActivityBoundary(Interceptor):
@@ -21,9 +23,13 @@ class ActivityBoundary(Interceptor):
 
 class _Boundary(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        attempt = activity.info().attempt
+        info = activity.info()
+        attempt = info.attempt
         async with AsyncExitStack() as stack:
-            if activity.info().heartbeat_timeout:
+            if info.start_to_close_timeout:
+                end = time.monotonic() + info.start_to_close_timeout.total_seconds()
+                lease.hold(lambda: end)
+            if info.heartbeat_timeout:
                 await stack.enter_async_context(heartbeats())
             try:
                 result = await super().execute_activity(input)

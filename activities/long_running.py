@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -15,6 +16,7 @@ from azure.core.polling.base_polling import OperationFailed
 from temporalio import activity
 
 from activities.errors import failure, not_yet
+from cloud import lease
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -201,15 +203,23 @@ def _hold(*details: str) -> None:
 
 @asynccontextmanager
 async def heartbeats() -> AsyncGenerator[None, None]:
-    """Heartbeat regularly, as long as the body runs, with the token of the operation under way."""
+    """Heartbeat regularly, as long as the body runs, with the token of the operation under way.
+
+    The lease on what the activity works on lasts as long as the server is sure to have heard of it: the SDK
+    sends a heartbeat when 0.8 of the timeout have passed since the last one.
+    """
     held = list(activity.info().heartbeat_details)
-    interval = (activity.info().heartbeat_timeout or timedelta(seconds=30)).total_seconds() / 3
+    timeout = (activity.info().heartbeat_timeout or timedelta(seconds=30)).total_seconds()
+    last = time.monotonic()
     token = _held.set(held)
+    lease.hold(lambda: last + timeout * 0.2)
 
     async def beat() -> None:
+        nonlocal last
         while True:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(timeout / 10)
             activity.heartbeat(*held)
+            last = time.monotonic()
 
     beating = asyncio.create_task(beat())
     try:

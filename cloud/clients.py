@@ -27,6 +27,8 @@ from msgraph.graph_request_adapter import options as graph_options
 from msgraph.graph_service_client import GraphServiceClient
 from msgraph_core import GraphClientFactory
 
+from cloud import lease
+from cloud.lease import LeasePolicy
 from cloud.secrets import Secrets
 from cloud.settings import Settings
 
@@ -100,12 +102,19 @@ async def cloud_clients(settings: Settings) -> AsyncGenerator[CloudClients, None
             "base_url": settings.resource_manager_url,
             "credential_scopes": [f"{settings.resource_manager_url}/.default"],
             "retry_total": 0,
+            "connection_timeout": settings.request_timeout,
+            "read_timeout": settings.request_timeout,
+            "per_retry_policies": [LeasePolicy()],
         }
         subscription = settings.subscription_id
         # httpx keeps connections in the transport, and msgraph-core's wrapper does not close it.
         transport = await stack.enter_async_context(httpx.AsyncHTTPTransport(verify=ssl.create_default_context()))
         http = GraphClientFactory.create_with_default_middleware(
-            client=httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(100, connect=30)),
+            client=httpx.AsyncClient(
+                transport=transport,
+                timeout=settings.request_timeout,
+                event_hooks={"request": [lease.before_request]},
+            ),
             options={**graph_options, RetryHandlerOption.get_key(): RetryHandlerOption(should_retry=False)},
         )
         stack.push_async_callback(http.aclose)

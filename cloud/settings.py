@@ -1,12 +1,13 @@
 """Where Azure and Graph are and who the worker is there: environment variables, checked at start."""
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 _GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
-_HTTPS = r"^https://[^/\s]+$"
+_PORT = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+_HTTPS = rf"^https://[0-9A-Za-z.-]{{1,255}}(:({_PORT}))?$"
 
 
 class SettingsError(Exception):
@@ -24,7 +25,7 @@ class Settings(BaseModel):
 
     subscription_id: Annotated[str, Field(validation_alias="AZURE_SUBSCRIPTION_ID", pattern=_GUID)]
     """Subscription that the Cloud PCs are made in."""
-    resource_group: Annotated[str, Field(validation_alias="AZURE_RESOURCE_GROUP", pattern=r"^[-\w.()]{1,90}$")]
+    resource_group: Annotated[str, Field(validation_alias="AZURE_RESOURCE_GROUP", pattern=r"^[-\w.()]{0,89}[-\w()]$")]
     """Existing resource group that the Cloud PCs are made in."""
     resource_manager_url: Annotated[str, Field(validation_alias="AZURE_RESOURCE_MANAGER_URL", pattern=_HTTPS)] = (
         "https://management.azure.com"
@@ -34,6 +35,11 @@ class Settings(BaseModel):
     )
     poll_interval: Annotated[float, Field(validation_alias="CLOUD_PC_POLL_INTERVAL", ge=0.05, le=300)] = 15.0
     """Seconds between two looks at what Entra ID, Intune or the host pool has not shown yet."""
+    request_timeout: Annotated[float, Field(validation_alias="CLOUD_PC_REQUEST_TIMEOUT", ge=0.5, le=300)] = 60.0
+    """Seconds that a request to Azure or Graph may take; after them it is tried again."""
+
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING"], Field(validation_alias="CLOUD_PC_LOG_LEVEL")] = "INFO"
+    """What is logged: at `DEBUG` also every request of the SDKs to Azure and Graph, without bodies and credentials."""
 
     @property
     def resource_group_id(self) -> str:
