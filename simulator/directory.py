@@ -3,7 +3,9 @@
 Objects are plain JSON in the words of Microsoft Graph (beta where v1.0 has no word), by their id.
 """
 
+import asyncio
 import base64
+import contextlib
 import json
 import uuid
 from collections.abc import Iterable
@@ -11,6 +13,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.fault_plan import FaultKind
 from simulator.windows.guest import Guest
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ Source: https://learn.microsoft.com/entra/identity/users/licensing-service-plan-
 
 REPLICATION_SECONDS = 5.0
 """How long Graph goes on reading a device as it was before a change."""
+BEHIND_SECONDS = 300.0
+"""How much longer Graph does so on a bad day."""
 ENROLLMENT_SECONDS = 300.0
 """From the join to the managed device in Intune."""
 MANAGED_SECONDS = 30.0
@@ -333,8 +338,17 @@ class Directory:
         self._replicate(device["id"])
 
     def _replicate(self, id: str) -> None:
+        kind = FaultKind.STALE_CREATED if id in self.devices else FaultKind.STALE_DELETED
+        name = (self.devices.get(id) or self.visible_devices.get(id) or {}).get("displayName", "")
+        is_behind = self._cloud.faults.strikes(kind, name)
+
         async def copy_later() -> None:
             await self._cloud.clock.sleep(REPLICATION_SECONDS)
+            if is_behind:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(
+                        self._cloud.faults.until_stopped(), self._cloud.clock.real_seconds(BEHIND_SECONDS)
+                    )
             if id in self.devices:
                 self.visible_devices[id] = deepcopy(self.devices[id])
             else:

@@ -20,6 +20,9 @@ class LedgerEntry:
         effect: What the request did: `created`, `updated`, `deleted`, `invoked` or `none`.
         operation: Outcome of the long-running operation it began: `InProgress`, `Succeeded`,
             `Failed`, `Canceled`, or None when it began none.
+        end_time: When that operation ended, ISO 8601 UTC, or None.
+        overlaps: Sequence of the request whose operation on the same resource was under way when this one began
+            its own, or None.
 
     """
 
@@ -31,6 +34,8 @@ class LedgerEntry:
     error_code: str | None = None
     effect: str = "none"
     operation: str | None = None
+    end_time: str | None = None
+    overlaps: int | None = None
 
 
 PATH = web.RequestKey("path", str)

@@ -1,12 +1,14 @@
 """The simulated cloud as an HTTPS server: one port for Entra ID, Azure Resource Manager, Graph and Key Vault."""
 
+import asyncio
+import contextlib
 import json
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import trustme
 from aiohttp import web
@@ -15,13 +17,16 @@ from simulator.arm.manager import ResourceManager
 from simulator.cloud import Cloud
 from simulator.control import Control
 from simulator.entra import TokenService
+from simulator.faults import Fault
 from simulator.graph import Graph
 from simulator.key_vault import KeyVault
 from simulator.ledger import LEDGER_ENTRY, PATH
 
 MUTATING_METHODS = frozenset({"PUT", "POST", "PATCH", "DELETE"})
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+_WATCHED = re.compile(r"/(subscriptions|providers|v1\.0|beta|secrets)(/|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,15 @@ class SimulatorServer:
     Attributes:
         cloud: The cloud it serves.
         observer: Called with every exchange before its answer goes out, or None.
+        watcher: Awaited for every request to Azure Resource Manager, Graph and Key Vault: `before` it takes effect,
+            `during`, between its effect and its answer, and `after` the answer was sent; or None.
 
     """
 
     def __init__(self, cloud: Cloud, authority: trustme.CA, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.cloud = cloud
         self.observer: Callable[[Exchange], None] | None = None
+        self.watcher: Callable[[Literal["before", "during", "after"], web.Request], Awaitable[None]] | None = None
         self._tokens = TokenService(cloud)
         self._parts: list[tuple[re.Pattern[str], Handler]] = [
             (re.compile(r"/simulator(/|$)", re.IGNORECASE), Control(cloud).handle),
@@ -100,6 +108,22 @@ class SimulatorServer:
         await self._runner.cleanup()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        # The Graph SDK sends "/v1.0//users" to the real service too, which folds the slashes.
+        request[PATH] = re.sub(r"/{2,}", "/", request.path)
+        watcher = self.watcher if _WATCHED.match(request[PATH]) else None
+        if watcher:
+            await watcher("before", request)
+        response = await self._observed(request)
+        if watcher:
+            await watcher("during", request)
+            # Who waited for the answer may be gone.
+            with contextlib.suppress(ConnectionResetError):
+                await response.prepare(request)
+                await response.write_eof()
+            await watcher("after", request)
+        return response
+
+    async def _observed(self, request: web.Request) -> web.StreamResponse:
         response = await self._answer(request)
         if self.observer is not None:
             body = response.body if isinstance(response, web.Response) else None
@@ -118,9 +142,7 @@ class SimulatorServer:
         return response
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        # The Graph SDK sends "/v1.0//users" to the real service too, which folds the slashes.
-        path = re.sub(r"/{2,}", "/", request.path)
-        request[PATH] = path
+        path: str = request[PATH]
         handler = next(handler for pattern, handler in self._parts if pattern.match(path))
         is_control = path.lower().startswith("/simulator")
         is_token = "/oauth2/" in path.lower()
@@ -136,11 +158,42 @@ class SimulatorServer:
     async def _handle(self, handler: Handler, request: web.Request, path: str) -> web.StreamResponse:
         faults = self.cloud.faults
         if fault := faults.take(request.method, path, "before"):
-            return web.json_response(fault.body(), status=fault.status, headers=fault.headers)
+            return await self._spoilt(request, fault, web.Response())
         response = await handler(request)
         if fault := faults.take(request.method, path, "after"):
-            return web.json_response(fault.body(), status=fault.status, headers=fault.headers)
+            return await self._spoilt(request, fault, response)
         return response
+
+    async def _spoilt(self, request: web.Request, fault: Fault, response: web.Response) -> web.StreamResponse:
+        match fault.how:
+            case "late":
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.cloud.faults.until_stopped(), fault.seconds)
+                return response
+            case "half":
+                return await _half(request, response)
+            case "reset":
+                _abort(request)
+                return response
+            case _:
+                return web.json_response(fault.body(), status=fault.status, headers=fault.headers)
+
+
+def _abort(request: web.Request) -> None:
+    """Break the connection without a word."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
+async def _half(request: web.Request, response: web.Response) -> web.StreamResponse:
+    """Send the first half of an answer, and break the connection."""
+    body = response.body if isinstance(response.body, bytes) else b""
+    half = web.StreamResponse(status=response.status, headers={**response.headers, "Content-Length": str(len(body))})
+    if body:
+        await half.prepare(request)
+        await half.write(body[: len(body) // 2])
+    _abort(request)
+    return half
 
 
 def _error_code(response: web.StreamResponse) -> str | None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import time
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from simulator.arm.operations import Operations
 from simulator.arm.resource_type import ResourceType, object_in
 from simulator.arm.store import Resource
 from simulator.cloud import Cloud
+from simulator.fault_plan import FaultKind
 from simulator.windows.guest import Guest
 
 HOST_POOLS = "Microsoft.DesktopVirtualization/hostPools"
@@ -317,8 +319,16 @@ def register_session_host(cloud: Cloud, machine: Resource, guest: Guest) -> None
         "sxSStackVersion": "rdp-sxs240705700",
         "osVersion": f"10.0.{guest.os_build}",
     }
+    if cloud.faults.strikes(FaultKind.SESSION_HOST_UNAVAILABLE, session_host_id):
+        session_host.private["available_at"] = math.inf
+        cloud.spawn(_recover(cloud, session_host))
     cloud.resources.add(session_host)
     guest.avd_registered()
+
+
+async def _recover(cloud: Cloud, session_host: Resource) -> None:
+    await cloud.faults.until_stopped()
+    session_host.private["available_at"] = 0.0
 
 
 def _is_live(pool: Resource, token: str, now: datetime) -> bool:

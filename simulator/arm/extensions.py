@@ -1,5 +1,8 @@
 """Virtual machine extensions: how a machine is joined to Microsoft Entra ID or to a domain."""
 
+import asyncio
+import contextlib
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +16,12 @@ from simulator.arm.resource_type import object_in
 from simulator.arm.store import Resource, ResourceStore
 from simulator.cloud import Cloud
 from simulator.directory import MICROSOFT_INTUNE, HostnameDuplicate
+from simulator.fault_plan import FOREIGN_GROUP, FaultKind
 from simulator.windows.domain import DomainError
 from simulator.windows.guest import Guest
+
+_JOIN_AGAIN_SECONDS = 900.0
+"""How long the guest waits until it tries again to join Entra ID."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +158,15 @@ class Extensions(ComputeResourceType):
             raise _terminal(resource, 1007, -2145648607, "DSREG_AUTOJOIN_DISC_FAILED")
         if guest.entra_joined:
             return
+        if self.cloud.faults.strikes(FaultKind.JOIN_LIES, machine.id):
+            self.cloud.spawn(self._join_later(resource, machine, guest))
+            return
+        if self.cloud.faults.strikes(FaultKind.NAMESAKE, machine.id):
+            namesake = f"/subscriptions/{uuid.UUID(int=0)}/resourceGroups/{FOREIGN_GROUP}/{guest.computer_name}"
+            with contextlib.suppress(HostnameDuplicate):
+                self.cloud.directory.join_device(
+                    display_name=guest.computer_name, vm_id=namesake, os_version="10.0.26100.1"
+                )
         try:
             device = self.cloud.directory.join_device(
                 display_name=guest.computer_name, vm_id=machine.id, os_version=f"10.0.{guest.os_build}"
@@ -164,6 +180,15 @@ class Extensions(ComputeResourceType):
         settings = object_in(resource.properties, "settings")
         if settings.get("mdmId") == MICROSOFT_INTUNE:
             self.cloud.spawn(_enroll(self.cloud, guest, device))
+
+    async def _join_later(self, resource: Resource, machine: Resource, guest: Guest) -> None:
+        """Join as the guest's own task does, which tries again about every 15 minutes."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(
+                self.cloud.faults.until_stopped(), self.cloud.clock.real_seconds(_JOIN_AGAIN_SECONDS)
+            )
+        if self.cloud.guests.get(machine.id.lower()) is guest:
+            await self._join_entra_id(resource, machine)
 
     def _join_domain(self, resource: Resource, machine: Resource, protected: dict[str, Any]) -> str:
         """Join the machine to a domain and return what the handler says.

@@ -3,6 +3,7 @@
 Source: learn.microsoft.com/azure/azure-resource-manager/management/async-operations
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from simulator.arm.errors import ArmError
+from simulator.fault_plan import FaultKind
+from simulator.faults import Fault
 from simulator.ledger import LedgerEntry
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 RETRY_AFTER_SECONDS = 10
 """How long clients are asked to wait between polls: the least that the resource provider contract allows."""
+
+_IN_GUEST = re.compile(r"/virtualMachines/[^/]+/(extensions|runCommands)/", re.IGNORECASE)
+"""What the guest agent has to carry out."""
 
 Work = Callable[[], Awaitable[dict[str, Any] | None]]
 
@@ -69,6 +75,8 @@ class Operations:
     def __init__(self, cloud: "Cloud") -> None:
         self._cloud = cloud
         self.by_id: dict[str, Operation] = {}
+        self._by_resource: dict[str, list[Operation]] = {}
+        self._gone: set[str] = set()
 
     def begin(
         self,
@@ -103,13 +111,21 @@ class Operations:
             entry=call.entry,
         )
         operation.entry.operation = operation.status
+        alive = (other for other in self._of(resource.id) if other.is_running)
+        operation.entry.overlaps = next((other.entry.sequence for other in alive), None)
         self.by_id[operation_id] = operation
+        self._by_resource.setdefault(resource.id.lower(), []).append(operation)
         if exclusive:
             resource.operation = operation
         fault = self._cloud.faults.take(call.method, call.path, "operation")
-        error = ArmError(fault.status, fault.code, fault.message) if fault else None
-        self._cloud.spawn(self._run(operation, resource, seconds, work, failed, error))
+        if fault and fault.how == "gone":
+            self._gone.add(operation_id)
+            fault = None
+        self._cloud.spawn(self._run(operation, resource, seconds, work, failed, fault))
         return operation
+
+    def _of(self, resource_id: str) -> list[Operation]:
+        return self._by_resource.get(resource_id.lower(), [])
 
     async def _run(
         self,
@@ -118,19 +134,24 @@ class Operations:
         seconds: float,
         work: Work,
         failed: Callable[[ArmError], None],
-        fault: ArmError | None,
+        fault: Fault | None,
     ) -> None:
         await self._cloud.clock.sleep(seconds)
+        if _IN_GUEST.search(resource.id) and self._cloud.faults.strikes(FaultKind.AGENT_SILENT, resource.id):
+            await self._cloud.faults.until_stopped()
         if not operation.is_running:
             return
+        is_canceled = fault is not None and fault.how == "canceled"
         try:
+            if is_canceled:
+                raise ArmError(409, "OperationPreempted", "The operation was canceled.")
             if fault:
-                raise fault
+                raise ArmError(fault.status, fault.code, fault.message)
             output = await work()
         except ArmError as error:
             if operation.is_running:
                 failed(error)
-                self._end(operation, resource, "Failed", error)
+                self._end(operation, resource, "Canceled" if is_canceled else "Failed", error)
         else:
             if operation.is_running:
                 operation.output = output
@@ -145,7 +166,7 @@ class Operations:
     def _end(self, operation: Operation, resource: "Resource", status: str, error: ArmError | None = None) -> None:
         operation.status = operation.entry.operation = status
         operation.error = error
-        operation.end_time = self._cloud.clock.timestamp()
+        operation.end_time = operation.entry.end_time = self._cloud.clock.timestamp()
         if resource.operation is operation:
             resource.operation = None
 
@@ -175,7 +196,7 @@ class Operations:
 
         """
         operation = self.by_id.get(operation_id.lower())
-        if operation is None:
+        if operation is None or operation.id in self._gone:
             raise ArmError(404, "NotFound", f"The operation '{operation_id}' was not found.")
         if not monitor:
             headers = self._cloud.clock.retry_after(RETRY_AFTER_SECONDS) if operation.is_running else {}

@@ -18,6 +18,7 @@ from simulator.arm.operations import Operations
 from simulator.arm.resource_type import object_in
 from simulator.arm.store import Resource
 from simulator.cloud import Cloud
+from simulator.fault_plan import FaultKind
 from simulator.windows.powershell import ScriptResult, run_script
 
 RUN_COMMANDS = "Microsoft.Compute/virtualMachines/runCommands"
@@ -102,6 +103,9 @@ class RunCommands(ComputeResourceType):
             return
         script = resource.properties["source"]["script"]
         result = run_in_guest(self.cloud, machine, script, resource.private["parameters"])
+        if self.cloud.faults.strikes(FaultKind.SCRIPT_FAILS, resource.id):
+            # At its end: what it did is done, and a second run finds it so.
+            result = ScriptResult(exit_code=1, output="", error="The script failed by the simulator's fault plan.")
         state = "Failed" if result.exit_code else "Succeeded"
         failure = f"RunCommand script execution failed with exit code {result.exit_code}"
         view |= {
