@@ -25,6 +25,7 @@ from workflows.core_provisioning import provision_core
 from workflows.deprovisioning import take_away
 from workflows.post_provisioning import configure
 from workflows.record import CloudPcRecord, StepFailedError
+from workflows.temporal import NO_INPUT, required
 
 _REFUSED_SIGNALS_KEPT = 5
 _NOTHING = RawValue(Payload())
@@ -40,16 +41,16 @@ class CloudPcWorkflow:
     """
 
     @workflow.init
-    def __init__(self, request: CloudPcRequest) -> None:
-        self._request = request
-        self._record = CloudPcRecord(request)
+    def __init__(self, request: CloudPcRequest = NO_INPUT) -> None:
+        self._request = required(request, CloudPcRequest)
+        self._record = CloudPcRecord(self._request)
         self._reprovision: Reprovision | None = None
         self._deprovision = False
         self._cancelled = False
         self._busy = True
 
     @workflow.run
-    async def run(self, request: CloudPcRequest) -> CloudPc:
+    async def run(self, request: CloudPcRequest = NO_INPUT) -> CloudPc:
         """Live until the Cloud PC is deprovisioned, and return what was known of it then.
 
         A cancellation takes the Cloud PC away like `deprovision`, and then ends the workflow as cancelled.

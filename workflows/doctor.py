@@ -20,6 +20,7 @@ from models.doctor import (
 )
 from models.service_plan import ServicePlan
 from workflows.activity_options import CHECK
+from workflows.temporal import NO_INPUT, required
 
 _REFUSED = ("AuthorizationFailed", "Authorization_RequestDenied", "Forbidden")
 """Codes by which Azure and Graph say that a right is missing."""
@@ -49,8 +50,9 @@ class DoctorWorkflow:
     """Runs the checks side by side; one that cannot be made says so, and stops none of the others."""
 
     @workflow.run
-    async def run(self, request: DoctorRequest) -> DoctorResponse:
+    async def run(self, request: DoctorRequest = NO_INPUT) -> DoctorResponse:
         """Make every check."""
+        request = required(request, DoctorRequest)
         signed_in, group = await asyncio.gather(
             _checked(
                 workflow.execute_activity(signatures.check_sign_in, **CHECK),

@@ -41,14 +41,16 @@ class ProvisioningPolicyWorkflow:
     """Finds the user in Entra ID and starts their Cloud PC's workflow, whose life is its own."""
 
     @workflow.run
-    async def run(self, request: ProvisionRequest) -> ProvisionResponse:
+    async def run(self, request: ProvisionRequest = temporal.NO_INPUT) -> ProvisionResponse:
         """Start the Cloud PC and return its id.
 
         Raises:
-            ApplicationError: `UnusableConnection`, when the policy names a connection that is missing or does not fit.
+            ApplicationError: `InvalidInput`, or `UnusableConnection`, when the policy names a connection that is
+                missing or does not fit.
             ActivityError: The user cannot be found, is disabled, or is not synchronised for a hybrid join.
 
         """
+        request = temporal.required(request, ProvisionRequest)
         policy = request.policy
         try:
             connections = connections_of(policy, request.connections)

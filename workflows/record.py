@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.common import SearchAttributeUpdate
+from temporalio.common import RawValue, SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
 from activities.signatures import NOT_YET, CloudPcReference, ErrorClass, FailureDetails, StepResult
@@ -28,6 +29,7 @@ from models.cloud_pc import (
     steps_of,
 )
 from models.provisioning_policy import DomainJoinConfiguration, DomainJoinType
+from models.validation import one_line
 from workflows import temporal
 from workflows.activity_options import ACTIVITY_OPTIONS
 
@@ -79,6 +81,7 @@ class CloudPcRecord:
     def __init__(self, request: CloudPcRequest) -> None:
         policy, user = request.policy, request.user
         self._request = request
+        self._names = _source_of_names(request.attempt)
         self._configuration = policy.domain_join_configurations[0]
         self.cloud_pc = CloudPc(
             id=request.id,
@@ -104,7 +107,7 @@ class CloudPcRecord:
     def propose_computer_name(self) -> str:
         """Return a name after the policy's template, another one each time."""
         user_name = self._request.user.user_principal_name.partition("@")[0]
-        return self._request.policy.computer_name(user_name, workflow.random())
+        return self._request.policy.computer_name(user_name, self._names)
 
     def rename(self, computer_name: str) -> None:
         """Note what the computer is called."""
@@ -214,7 +217,7 @@ class CloudPcRecord:
         if within:
             options["schedule_to_close_timeout"] = within
         try:
-            result = await workflow.execute_activity(activity, request, **options)
+            result = await self._result_of(step, activity, request, options)
         except ActivityError as error:
             # An activity that was waiting for its next attempt fails with its last failure when it is cancelled.
             if is_cancelled_exception(error) or self._is_cancelled(step):
@@ -228,6 +231,24 @@ class CloudPcRecord:
             raise failure from error
         self._end(step, start, StepState.SUCCEEDED, result.attempts, result.detail)
         return result
+
+    async def _result_of(
+        self,
+        step: Step,
+        activity: Callable[[_Input], Awaitable[_Result]],
+        request: _Input,
+        options: workflow.ActivityConfig,
+    ) -> _Result:
+        """Run an activity until its result can be used: one that was completed by hand may have any result."""
+        result_type: type[_Result] = get_type_hints(activity)["return"]
+        while True:
+            # Taken raw, for what cannot be decoded would fail the workflow task, for ever.
+            raw: RawValue | None = await workflow.execute_activity(step.value, request, result_type=RawValue, **options)
+            try:
+                return result_type.model_validate_json(raw.payload.data if raw else b"null")
+            except ValidationError as error:
+                refused = one_line(error, result_type)
+            self._note(step, detail=f"completed by hand with a result that is of no use, so it runs again: {refused}")
 
     @staticmethod
     def _is_cancelled(step: Step) -> bool:
@@ -255,6 +276,14 @@ class CloudPcRecord:
                 status.model_copy(update=changes) if status.step == step else status for status in self.cloud_pc.steps
             )
         )
+
+
+def _source_of_names(attempt: int) -> random.Random:
+    """Return where an attempt's computer names come from: a run that is reset gets the same ones."""
+    # Cloud PCs that were begun before go on under the names that they have.
+    if not workflow.patched("computer-names-of-attempt"):
+        return workflow.random()
+    return random.Random(f"{workflow.info().first_execution_run_id}/{attempt}")  # noqa: S311 - names, no secrets
 
 
 def _title(step: Step) -> str:

@@ -1,20 +1,33 @@
 """How client, worker and replayer agree on Temporal: converter, sandbox, task queue, search attributes."""
 
+import copy
 import dataclasses
+from collections.abc import Sequence
+from typing import Any, Self, TypeVar
 
+from pydantic import BaseModel, ValidationError
+from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.common import SearchAttributeKey
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.common import RawValue, SearchAttributeKey
+from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
+from temporalio.converter import SerializationContext, WorkflowSerializationContext
 from temporalio.envconfig import ClientConfig
+from temporalio.exceptions import ApplicationError
 from temporalio.plugin import SimplePlugin
 from temporalio.service import RPCError
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from models.validation import one_line
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
 TASK_QUEUE = "cloud-pc"
 """Task queue of workflows and activities."""
+INVALID_INPUT = "InvalidInput"
+"""Type of the failure of what was started with an input that cannot be used."""
 
 STATUS = SearchAttributeKey.for_keyword("CloudPcStatus")
 POLICY_ID = SearchAttributeKey.for_keyword("ProvisioningPolicyId")
@@ -49,7 +62,67 @@ def _sandbox(runner: WorkflowRunner | None) -> WorkflowRunner:
     return dataclasses.replace(runner, restrictions=restrictions)
 
 
-PLUGIN = SimplePlugin("cloud-pc", data_converter=pydantic_data_converter, workflow_runner=_sandbox)
+class _PayloadConverter(PydanticPayloadConverter):
+    """Makes an input that cannot be decoded end what it begins, and not fail the workflow task, for ever."""
+
+    _is_of_workflow = False
+
+    def with_context(self, context: SerializationContext) -> Self:
+        """Return the converter of a workflow's or an activity's payloads."""
+        made = copy.copy(self)
+        made._is_of_workflow = isinstance(context, WorkflowSerializationContext)
+        return made
+
+    def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
+        """Decode payloads.
+
+        Raises:
+            ApplicationError: `InvalidInput`, which ends the workflow or activity that the input was for.
+
+        """
+        if self._is_of_workflow and len(payloads) > 1 and not type_hints:
+            # The types are left out where their number is another. What takes one input refuses a list.
+            return [RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"[]"))]
+        try:
+            return super().from_payloads(payloads, type_hints)
+        except (ValidationError, KeyError, RuntimeError) as error:
+            raise _invalid(error, type_hints[0] if type_hints else None) from error
+
+
+def _invalid(error: ValidationError | KeyError | RuntimeError, hint: Any) -> ApplicationError:
+    if isinstance(error, ValidationError):
+        model: Any = hint if isinstance(hint, type) and issubclass(hint, BaseModel) else BaseModel
+        reason = one_line(error, model)
+    else:
+        reason = f"{error.args[0]}; give it as JSON"
+    return ApplicationError(f"input: {reason}", type=INVALID_INPUT, non_retryable=True)
+
+
+NO_INPUT: Any = None
+"""Default of every workflow's input, so that a start without any reaches `required`."""
+
+
+def required(request: Any, model: type[_Model]) -> _Model:
+    """Return a workflow's input.
+
+    Args:
+        request: What the workflow was started with.
+        model: What it must be.
+
+    Raises:
+        ApplicationError: `InvalidInput`: none was given, or several.
+
+    """
+    if not isinstance(request, model):
+        raise ApplicationError(f"input: give one {model.__name__} as JSON", type=INVALID_INPUT, non_retryable=True)
+    return request
+
+
+PLUGIN = SimplePlugin(
+    "cloud-pc",
+    data_converter=dataclasses.replace(pydantic_data_converter, payload_converter_class=_PayloadConverter),
+    workflow_runner=_sandbox,
+)
 """Given to the client, from which workers inherit it, and to a replayer."""
 
 

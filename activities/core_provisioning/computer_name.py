@@ -1,13 +1,15 @@
 """Before the first step: a computer name that is nobody's yet."""
 
+from typing import Any
+
 from azure.core.exceptions import ResourceNotFoundError
-from msgraph.generated.models.device import Device
 from temporalio import activity
 
 from activities.devices import Devices
 from activities.errors import failure
+from activities.long_running import is_owned
 from activities.signatures import ChooseComputerNameInput, ComputerName
-from cloud.clients import CloudClients
+from cloud.clients import CloudClients, ResourceGroup
 
 
 class ComputerNames:
@@ -22,9 +24,10 @@ class ComputerNames:
 
     @activity.defn
     async def choose_computer_name(self, request: ChooseComputerNameInput) -> ComputerName:
-        """Return the first proposed name that no device of the tenant bears.
+        """Return the first proposed name that no device of the tenant bears, but the Cloud PC's own.
 
-        On the way a stale device of our own, whose machine is gone, is removed; a foreign one is never touched.
+        The Cloud PC has a machine already where its workflow was reset to before this step. On the way a stale
+        device of our own, whose machine is gone, is removed; a foreign one is never touched.
 
         Raises:
             ApplicationError: `NameTaken`, when every name is somebody's.
@@ -34,19 +37,19 @@ class ComputerNames:
             bearers = await self._devices.named(name)
             if not bearers:
                 return ComputerName(computer_name=name, detail=name)
+            group = self._groups.get(request.cloud_pc.resource_group_id)
+            machine = await self._machine(group, name)
+            if machine and is_owned(machine, request.cloud_pc.cloud_pc_id):
+                return ComputerName(computer_name=name, detail=f"{name}, which the Cloud PC has already")
+            machine_id = f"{group.id}/providers/Microsoft.Compute/virtualMachines/{name}"
             for device in bearers:
-                if await self._is_stale(device, request.cloud_pc.resource_group_id):
+                if machine is None and Devices.names_machine(device, machine_id):
                     await self._devices.delete(device)
         raise failure("NameTaken", f"devices of the tenant bear the names {', '.join(request.proposals)}")
 
-    async def _is_stale(self, device: Device, resource_group_id: str | None) -> bool:
-        """Tell whether the device was a machine's of our resource group that does not exist any more."""
-        group = self._groups.get(resource_group_id)
-        machine_id = f"{group.id}/providers/Microsoft.Compute/virtualMachines/{device.display_name}"
-        if not Devices.names_machine(device, machine_id):
-            return False
+    @staticmethod
+    async def _machine(group: ResourceGroup, name: str) -> Any:
         try:
-            await group.compute.virtual_machines.get(group.name, device.display_name or "")
+            return await group.compute.virtual_machines.get(group.name, name)
         except ResourceNotFoundError:
-            return True
-        return False
+            return None

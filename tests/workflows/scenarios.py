@@ -7,9 +7,10 @@ from datetime import timedelta
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
 
-from models.cloud_pc import Deprovision, Reprovision
+from models.cloud_pc import Deprovision, Reprovision, Step
 from simulator.active_directory import JOIN_PASSWORD
-from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Handle, Lab, connection, joining, policy
+from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Handle, Lab, connection, joining, policy, step
+from tests.workflows.operator import complete, until_pending
 from workflows.cloud_pc import CloudPcWorkflow
 from workflows.provisioning_policy import ProvisioningPolicyWorkflow, ProvisionRequest
 
@@ -67,6 +68,18 @@ async def cancelled(lab: Lab) -> list[WorkflowHistory]:
     return await _runs(lab, handle)
 
 
+async def completed_by_hand(lab: Lab) -> list[WorkflowHistory]:
+    """A step completed by hand with a result of no use, which runs again."""
+    lab.fail("PUT", r"runCommands/disable-windows-reset$", "ServiceUnavailable", status=503, times=1000)
+    handle = await lab.start()
+    await until_pending(handle, Step.DISABLE_WINDOWS_RESET)
+    await complete(lab, handle, Step.DISABLE_WINDOWS_RESET, b'"done"')
+    await lab.until(handle, lambda pc: "by hand" in step(pc, Step.DISABLE_WINDOWS_RESET).detail)
+    lab.cloud.faults.rules.clear()
+    await lab.settled(handle)
+    return await _runs(lab, handle)
+
+
 async def started_by_policy(lab: Lab) -> list[WorkflowHistory]:
     """A user found and their Cloud PC's workflow started."""
     request = ProvisionRequest(policy=policy(), service_plan=lab.service_plan, user="ada@contoso.com")
@@ -91,6 +104,7 @@ SCENARIOS: dict[str, Scenario] = {
         failed_then_reprovisioned,
         hybrid_with_another_size,
         cancelled,
+        completed_by_hand,
         started_by_policy,
     )
 }

@@ -7,21 +7,9 @@ import pytest
 from models.cloud_pc import CloudPc, CloudPcStatus, Stage, Step, StepState, steps_of
 from models.provisioning_policy import ProvisioningPolicy
 from tests.workflows.conftest import Lab, policy, step
+from tests.workflows.requests_of_steps import FATAL
 
-VM = r"virtualMachines/[^/]+$"
-REQUESTS: dict[Step, tuple[str, str]] = {
-    Step.CHOOSE_COMPUTER_NAME: ("GET", r"/devices$"),
-    Step.ALLOCATE_CAPACITY: ("GET", r"Microsoft\.Compute/skus$"),
-    Step.ATTACH_NETWORK: ("PUT", r"networkInterfaces/[^/]+$"),
-    Step.CREATE_VIRTUAL_MACHINE: ("PUT", VM),
-    Step.JOIN_ENTRA_ID: ("PUT", r"extensions/AADLoginForWindows$"),
-    Step.ENROLL_IN_INTUNE: ("GET", r"/managedDevices$"),
-    Step.ASSIGN_PRIMARY_USER: ("POST", r"/managedDevices/[^/]+/users/\$ref$"),
-    Step.REGISTER_SESSION_HOST: ("PUT", r"hostPools/[^/]+$"),
-    Step.GRANT_SIGN_IN: ("PUT", r"roleAssignments/[^/]+$"),
-    Step.ASSIGN_USER: ("PATCH", r"sessionHosts/[^/]+$"),
-}
-"""A request of each fatal step, by which it can be made to fail."""
+VM = FATAL[Step.CREATE_VIRTUAL_MACHINE][1]
 
 GUEST_DEFECTS: dict[Step, str] = {
     Step.HIDE_START_MENU_POWER_ICONS: "start-policy-registry",
@@ -44,12 +32,12 @@ def max_cached_workflows(request: pytest.FixtureRequest) -> int:
 def test_every_step_is_made_to_fail() -> None:
     stages = (Stage.CORE_PROVISIONING, Stage.POST_PROVISIONING, Stage.ASSIGNMENT)
     listed = {name for stage in stages for name in steps_of(stage, policy())}
-    assert set(REQUESTS) | set(GUEST_DEFECTS) | {Step.REMOVE_RUN_COMMANDS} == listed
+    assert set(FATAL) | set(GUEST_DEFECTS) | {Step.REMOVE_RUN_COMMANDS} == listed
 
 
-@pytest.mark.parametrize("failing", REQUESTS)
+@pytest.mark.parametrize("failing", FATAL)
 async def test_a_fatal_step_fails_for_good(lab: Lab, failing: Step) -> None:
-    lab.fail(*REQUESTS[failing], code="AuthorizationFailed", status=403)
+    lab.fail(*FATAL[failing], code="AuthorizationFailed", status=403)
 
     pc = await lab.provisioned()
 
@@ -61,10 +49,10 @@ async def test_a_fatal_step_fails_for_good(lab: Lab, failing: Step) -> None:
     lab.nothing_left()
 
 
-@pytest.mark.parametrize("failing", REQUESTS)
+@pytest.mark.parametrize("failing", FATAL)
 async def test_a_fatal_step_fails_for_a_while_and_its_answer_is_lost(lab: Lab, failing: Step) -> None:
-    lab.fail(*REQUESTS[failing], code="ServerTimeout", status=503, headers={"retry-after-ms": "10"})
-    lab.fail(*REQUESTS[failing], code="GatewayTimeout", status=504, when="after", headers={"retry-after-ms": "10"})
+    lab.fail(*FATAL[failing], code="ServerTimeout", status=503, headers={"retry-after-ms": "10"})
+    lab.fail(*FATAL[failing], code="GatewayTimeout", status=504, when="after", headers={"retry-after-ms": "10"})
 
     pc = await lab.provisioned()
 
