@@ -1,0 +1,104 @@
+"""Each step, with its worker killed before, during and after the effect of the step's request."""
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aiohttp import web
+
+from models.cloud_pc import Step
+from simulator.cloud import Cloud
+from simulator.ledger import PATH
+from tests.crash.harness import CLOUD_SPEED, Stack, begun, patiently
+from tests.crash.invariants import PROVISIONED, broken
+from tests.crash.scenario import CloudPcPlan, Moment, Scenario
+from tests.workflows.conftest import connection, joining, policy
+from tests.workflows.requests_of_steps import DEPROVISIONING, FATAL, HYBRID, NOT_FATAL, REQUEST_OF
+
+JoinType = Literal["azureADJoin", "hybridAzureADJoin"]
+MOMENTS: tuple[Moment, ...] = ("before", "during", "after")
+STEPS: dict[JoinType, list[Step]] = {
+    "azureADJoin": [s for s in (*FATAL, *NOT_FATAL, *DEPROVISIONING) if s != Step.REMOVE_COMPUTER_ACCOUNT],
+    "hybridAzureADJoin": [s for s in (*FATAL, *HYBRID, *NOT_FATAL, *DEPROVISIONING) if s != Step.JOIN_ENTRA_ID],
+}
+"""The steps of a Cloud PC's life, as the policy's domain join type has them."""
+
+
+@dataclass
+class StepsOutcome:
+    """What came of a life in which every step was struck once.
+
+    Attributes:
+        struck: The steps whose worker died at the moment.
+        attempts: How often each of them ran.
+        broken: Invariants that did not hold.
+
+    """
+
+    struck: list[Step] = field(default_factory=list)
+    attempts: dict[Step, int] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+
+
+async def run_steps(stack: Stack, join_type: JoinType, moment: Moment) -> StepsOutcome:
+    """Provision and deprovision a Cloud PC, with a kill at a moment of each step's request."""
+    settings: dict[str, Any] = {"userAccountType": "administrator", "windowsSetting": {"locale": "de-DE"}}
+    if join_type == "hybridAzureADJoin":
+        life = CloudPcPlan("grace@contoso.com", joining(join_type, connection(), **settings), (connection(),), ())
+    else:
+        life = CloudPcPlan("ada@contoso.com", policy(**settings), (), ())
+    scenario = Scenario(seed=0, cloud_pcs=(life,), strikes=(), workers=1, fault_requests=0)
+    outcome, pending = StepsOutcome(), list(STEPS[join_type])
+    async with begun(stack, scenario, Cloud(speed=CLOUD_SPEED)) as run:
+        marked: dict[int, Step] = {}
+
+        async def watch(when: str, request: web.Request) -> None:
+            if when == "before" and (found := _step_of(request, pending)):
+                pending.remove(found)
+                marked[id(request)] = found
+            if when == moment and (struck := marked.pop(id(request), None)):
+                outcome.struck.append(struck)
+                run.strike("kill worker", request)
+
+        run.server.watcher = watch
+        await run.live(life)
+        provisioned = await run.at_rest(life)
+        outcome.attempts = {status.step: status.attempts or 0 for status in provisioned[0].steps}
+        if provisioned[0].status not in PROVISIONED:
+            outcome.broken.append(f"ended {provisioned[0].status}: {provisioned[0].status_detail}")
+        outcome.broken += broken(run.cloud, [provisioned])
+        await patiently(lambda: run.handle_of(life).signal("deprovision"))
+        gone = await run.at_rest(life, ends=True)
+        outcome.attempts |= {status.step: status.attempts or 0 for status in gone[0].steps}
+        outcome.broken += broken(run.cloud, [gone])
+        outcome.broken += await run.failed_tasks(life)
+    return outcome
+
+
+def _step_of(request: web.Request, pending: list[Step]) -> Step | None:
+    for step in pending:
+        method, path = REQUEST_OF[step]
+        if request.method == method and re.search(path, request[PATH], re.IGNORECASE):
+            return step
+    return None
+
+
+async def table(stack: Stack) -> tuple[str, int]:
+    """Run every life and return the table of all steps in Markdown, and how many invariants were broken."""
+    runs = [(kind, moment) for kind in STEPS for moment in MOMENTS]
+    outcomes = dict(zip(runs, await asyncio.gather(*(run_steps(stack, *run) for run in runs)), strict=True))
+    lines = [f"| step | {' | '.join(f'{kind}, {moment}' for kind, moment in runs)} |", "|---" * (len(runs) + 1) + "|"]
+    for step in dict.fromkeys(step for steps in STEPS.values() for step in steps):
+        cells = [_cell(outcomes[run], step, step in STEPS[run[0]]) for run in runs]
+        lines.append(f"| `{step}` | {' | '.join(cells)} |")
+    lines += [f"{kind}, {moment}: {line}" for (kind, moment), found in outcomes.items() for line in found.broken]
+    return "\n".join(lines), sum(len(found.broken) for found in outcomes.values())
+
+
+def _cell(outcome: StepsOutcome, step: Step, applies: bool) -> str:
+    if not applies:
+        return ""
+    if step not in outcome.struck:
+        return "not struck"
+    return f"right, attempt {outcome.attempts.get(step, 0)}" if not outcome.broken else "broken"
