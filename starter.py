@@ -5,12 +5,14 @@ import contextlib
 import difflib
 import json
 import sys
+import uuid
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -28,22 +30,36 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 from temporalio.service import RPCError, RPCStatusCode
 
+from models.audit import OLDER_THAN, Finding, FindingState
 from models.azure_network_connection import AzureNetworkConnection, UnusableConnectionError, connections_of
 from models.base import GraphModel
 from models.cloud_pc import (
     Accepted,
     CloudPc,
+    CloudPcName,
     CloudPcStatus,
     Deprovision,
+    Reason,
     Reprovision,
     StepState,
     StepStatus,
+    UserName,
 )
 from models.doctor import CheckState
 from models.documents import DocumentError, load_connection, load_policy, load_service_plans
-from models.provisioning_policy import ProvisioningPolicy, UserAccountType
+from models.provisioning_policy import PolicyId, ProvisioningPolicy, RegionName, UserAccountType
 from models.service_plan import ServicePlan, ServicePlanCatalogue
+from models.validation import bounded, problems
 from workflows import temporal
+from workflows.audit import (
+    AuditRequest,
+    AuditResponse,
+    AuditWorkflow,
+    RemainsWorkflow,
+    RepairRequest,
+    RepairResponse,
+    RepairWorkflow,
+)
 from workflows.cloud_pc import CloudPcWorkflow
 from workflows.doctor import DoctorRequest, DoctorResponse, DoctorWorkflow
 from workflows.process import end_process
@@ -53,7 +69,7 @@ DONE, FAILED, WRONG_INPUT, NOT_FOUND, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 4, 13
 EXIT_CODES = """\b
 Exit codes:
   0  done; with --wait: the Cloud PC is provisioned, with or without warnings, or gone
-  1  refused; with --wait: the Cloud PC ended failed; doctor: something is missing
+  1  refused; with --wait: the Cloud PC ended failed; doctor: something is missing; audit: something was found
   2  wrong input: a file, an argument, an environment variable
   3  no such Cloud PC or user
   4  the Temporal server or the worker does not answer
@@ -79,8 +95,16 @@ _CHECK_MARKS = {
     CheckState.NOT_CHECKED: ("?", "yellow"),
 }
 
+_FINDING_MARKS = {
+    FindingState.ORPHAN: ("✘", "red"),
+    FindingState.LEFT_OVER: ("✘", "red"),
+    FindingState.MISSING: ("!", "yellow"),
+    FindingState.DIFFERENT: ("!", "yellow"),
+    FindingState.NOT_CHECKED: ("?", "yellow"),
+}
+
 # What is piped into a file or another program is not cut to the width of a terminal.
-_out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 250)
+_out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 250)
 Handle = WorkflowHandle[CloudPcWorkflow, CloudPc]
 
 
@@ -90,6 +114,22 @@ class StarterError(Exception):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class _Text(click.ParamType[str]):
+    """An argument of one of the models' types."""
+
+    name = "text"
+
+    def __init__(self, kind: Any) -> None:
+        self._adapter = TypeAdapter[str](kind)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return self._adapter.validate_python(value)
+        except ValidationError as error:
+            _, problem = next(problems(error, BaseModel))
+            self.fail(problem, param, ctx)
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -114,7 +154,8 @@ _connection_files = click.option(
     type=click.Path(path_type=Path),
     help="File of an Azure network connection that the policy names; once for each.",
 )
-_cloud_pc = click.argument("cloud_pc", metavar="CLOUD_PC")
+_cloud_pc = click.argument("cloud_pc", metavar="CLOUD_PC", type=_Text(CloudPcName))
+_reason = click.option("--reason", default="", type=_Text(Reason), help="Why, for the record.")
 
 
 @cli.command()
@@ -142,7 +183,7 @@ def check(policy_file: Path, connection_files: tuple[Path, ...], plans_file: Pat
 
 @cli.command()
 @click.argument("policy_file", metavar="POLICY", type=click.Path(path_type=Path))
-@click.option("--user", required=True, help="User principal name or Entra object id.")
+@click.option("--user", required=True, type=_Text(UserName), help="User principal name or Entra object id.")
 @click.option("--service-plan", "plan_id", required=True, help="Id of the service plan, such as CPC_E_2C_8GB_128GB.")
 @_connection_files
 @_plans_file
@@ -179,7 +220,7 @@ def status(cloud_pc: str, wait: bool, as_json: bool) -> int:
 
 @cli.command(name="list")
 @click.option("--status", "status_name", type=click.Choice([status.value for status in CloudPcStatus]))
-@click.option("--policy", "policy_id", help="Id of the provisioning policy.")
+@click.option("--policy", "policy_id", type=_Text(PolicyId), help="Id of the provisioning policy.")
 @_as_json
 def list_(status_name: str | None, policy_id: str | None, as_json: bool) -> int:
     """List the Cloud PCs, all or those of a status or policy."""
@@ -188,7 +229,7 @@ def list_(status_name: str | None, policy_id: str | None, as_json: bool) -> int:
 
 @cli.command()
 @_cloud_pc
-@click.option("--reason", default="", help="Why, for the record.")
+@_reason
 @click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="The policy as it is now.")
 @_connection_files
 @click.option(
@@ -222,7 +263,7 @@ def reprovision(
 
 @cli.command()
 @_cloud_pc
-@click.option("--reason", default="", help="Why, for the record.")
+@_reason
 @_wait
 @_as_json
 def deprovision(cloud_pc: str, reason: str, wait: bool, as_json: bool) -> int:
@@ -232,7 +273,13 @@ def deprovision(cloud_pc: str, reason: str, wait: bool, as_json: bool) -> int:
 
 
 @cli.command()
-@click.option("--region", "regions", multiple=True, help="Azure region, short name; may stand several times.")
+@click.option(
+    "--region",
+    "regions",
+    multiple=True,
+    type=_Text(RegionName),
+    help="Azure region, short name; may stand several times.",
+)
 @click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="Check what this policy needs.")
 @click.option(
     "--service-plan", "plan_ids", multiple=True, help="Service plan that must have room; may stand several times."
@@ -263,6 +310,44 @@ def doctor(
     return asyncio.run(_doctor(request, as_json))
 
 
+@cli.command()
+@click.option(
+    "--connection",
+    "connection_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="File of an Azure network connection whose resource group is looked through too; may stand several times.",
+)
+@click.option("--repair", is_flag=True, help="Take the orphans away, after asking.")
+@click.option(
+    "--older-than",
+    type=click.FloatRange(min=0),
+    default=OLDER_THAN,
+    show_default=True,
+    metavar="MINUTES",
+    help="Age below which --repair takes nothing away.",
+)
+@click.option("--yes", is_flag=True, help="With --repair: do not ask.")
+@_as_json
+def audit(connection_files: tuple[Path, ...], repair: bool, older_than: float, yes: bool, as_json: bool) -> int:
+    """Compare what exists in Azure, Entra ID and Intune with the Cloud PCs that there are.
+
+    Orphans and missing parts are listed, each with the command that mends it; nothing is changed without --repair.
+    Only what this product's tags or names show to be its own is looked at. The exit code is 1 when something was
+    found, with --repair: when something is left.
+    """
+    if yes and not repair:
+        raise StarterError("--yes: there is nothing to agree to; add --repair", WRONG_INPUT)
+    if repair and not yes and (as_json or not sys.stdin.isatty()):
+        raise StarterError(
+            "--repair: cannot ask without a terminal, nor with --json; look first, then add --yes", WRONG_INPUT
+        )
+    connections = tuple(load_connection(file) for file in connection_files)
+    return asyncio.run(
+        _audit(AuditRequest(connections=connections, older_than_minutes=older_than), repair, yes, as_json)
+    )
+
+
 async def _provision(request: ProvisionRequest, wait: bool, as_json: bool) -> int:
     client = await temporal.connect()
     async with _answers():
@@ -274,6 +359,15 @@ async def _provision(request: ProvisionRequest, wait: bool, as_json: bool) -> in
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             execution_timeout=timedelta(minutes=2),
         )
+    if not response.started:
+        async with _answers():
+            running = await client.get_workflow_handle(response.cloud_pc_id).describe()
+        if running.workflow_type == RemainsWorkflow.__name__:
+            raise StarterError(
+                f"{response.cloud_pc_id}: what is left of an earlier Cloud PC is being taken away (audit --repair); "
+                "provision again in a few minutes",
+                FAILED,
+            )
     if not wait:
         if as_json:
             _print_json(_plain(response))
@@ -404,6 +498,72 @@ async def _doctor(request: DoctorRequest, as_json: bool) -> int:
     return FAILED if any(check.state == CheckState.FAILED for check in response.checks) else DONE
 
 
+async def _audit(request: AuditRequest, repair: bool, yes: bool, as_json: bool) -> int:
+    client = await temporal.connect()
+    # A name of its own each time: an audit under way may be looking with other options.
+    number = uuid.uuid4().hex[:8]
+    async with _answers():
+        found: AuditResponse = await client.execute_workflow(
+            AuditWorkflow.run,
+            request,
+            id=f"audit-{number}",
+            task_queue=temporal.TASK_QUEUE,
+            execution_timeout=timedelta(minutes=10),
+        )
+    if not repair:
+        if as_json:
+            _print_json(_plain(found))
+        else:
+            _print_findings(found)
+        return FAILED if found.findings else DONE
+    chosen = tuple(finding.id for finding in found.findings if not finding.kept)
+    if not as_json:
+        _print_findings(found, repair=True)
+    question = f"Take these {len(chosen)} orphans away, with all their data?"
+    if chosen and not found.cloud_pcs:
+        question = f"There is no Cloud PC in this Temporal namespace: is it the right one? {question}"
+    if not chosen or not (yes or click.confirm(question)):
+        if as_json:
+            _print_json(_plain(RepairResponse(repaired=(), after=found)))
+        return FAILED if found.findings else DONE
+    async with _answers():
+        response: RepairResponse = await client.execute_workflow(
+            RepairWorkflow.run,
+            RepairRequest(**dict(request), finding_ids=chosen),
+            id=f"audit-repair-{number}",
+            task_queue=temporal.TASK_QUEUE,
+        )
+    if as_json:
+        _print_json(_plain(response))
+    else:
+        for one in response.repaired:
+            mark, style, what = ("✔", "green", "gone") if one.is_gone else ("✘", "red", one.detail)
+            _out.print(Text(f"{mark} {one.computer_name}: {what}", style=style))
+        _out.print("Afterwards:")
+        _print_findings(response.after)
+    return FAILED if response.after.findings else DONE
+
+
+def _print_findings(found: AuditResponse, *, repair: bool = False) -> None:
+    """Print the findings; with `repair` what will become of the orphans too."""
+    for finding in found.findings:
+        mark, style = _FINDING_MARKS[finding.state]
+        _out.print(Text(f"{mark} {_finding_line(finding)}", style=style))
+        _out.print(Text(f"    {finding.command}"))
+        if repair:
+            _out.print(Text(f"    stays: {finding.kept}" if finding.kept else "    will be taken away"))
+    if found.left_off:
+        _out.print(f"{found.left_off} more are not shown; audit again when these are mended")
+    known = f"{found.cloud_pcs} Cloud PCs in the Temporal namespace {found.namespace}"
+    _out.print(f"{len(found.findings) + found.left_off} findings; {known}")
+
+
+def _finding_line(finding: Finding) -> str:
+    of = finding.computer_name or finding.cloud_pc_id or ""
+    since = f", since {finding.created_date_time:%Y-%m-%d %H:%M} UTC" if finding.created_date_time else ""
+    return f"{finding.state} {finding.kind}{f' of {of}' if of else ''}{since}: {finding.detail}\n    {finding.id}"
+
+
 async def _find(client: Client, name: str) -> Handle:
     """Return the Cloud PC of this id, computer name, user principal name or user object id."""
     quoted = _quoted(name)
@@ -454,7 +614,7 @@ async def _answers() -> AsyncGenerator[None, None]:
             remedy = cause.details[0].get("remedy") if cause.details else None
             raise StarterError(f"{cause.type}: {cause.message}; {remedy or 'see the Web UI'}", code) from error
         if isinstance(cause, TimeoutError):
-            raise StarterError("no answer in 2 minutes; is worker.py running?", NO_ANSWER) from error
+            raise StarterError("no answer in time; is worker.py running?", NO_ANSWER) from error
         raise StarterError(f"the Cloud PC's workflow ended: {cause}", FAILED) from error
     except WorkflowQueryFailedError as error:
         raise StarterError(f"the worker cannot answer: {error}", NO_ANSWER) from error
@@ -602,13 +762,13 @@ def main(arguments: list[str] | None = None) -> int:
         click.echo(error.format_message(), err=True)
         return WRONG_INPUT
     except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
+        click.echo(f"error: {bounded(error.format_message())}", err=True)
         return WRONG_INPUT
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except (StarterError, DocumentError, temporal.ConnectionFailedError) as error:
         for line in str(error).splitlines():
-            click.echo(f"error: {line}", err=True)
+            click.echo(f"error: {bounded(line)}", err=True)
         if isinstance(error, StarterError):
             return error.exit_code
         return WRONG_INPUT if isinstance(error, DocumentError | temporal.ProfileError) else NO_ANSWER

@@ -13,6 +13,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.assignment.session_host import Assignment
+from activities.audit import Audit
 from activities.boundary import ActivityBoundary
 from activities.core_provisioning.allocate_capacity import AllocateCapacity
 from activities.core_provisioning.computer_name import ComputerNames
@@ -28,13 +29,21 @@ from activities.post_provisioning.steps import PostProvisioning
 from activities.users import Users
 from cloud.clients import CloudClients, SignInError, cloud_clients
 from cloud.settings import Settings, SettingsError
+from workflows.audit import AuditWorkflow, RemainsWorkflow, RepairWorkflow
 from workflows.cloud_pc import CloudPcWorkflow
 from workflows.doctor import DoctorWorkflow
 from workflows.process import end_process
 from workflows.provisioning_policy import ProvisioningPolicyWorkflow
 from workflows.temporal import TASK_QUEUE, ConnectionFailedError, connect, require_search_attributes
 
-WORKFLOWS = [CloudPcWorkflow, ProvisioningPolicyWorkflow, DoctorWorkflow]
+WORKFLOWS = [
+    CloudPcWorkflow,
+    ProvisioningPolicyWorkflow,
+    DoctorWorkflow,
+    AuditWorkflow,
+    RepairWorkflow,
+    RemainsWorkflow,
+]
 """Every workflow that the worker serves."""
 
 
@@ -42,7 +51,7 @@ def activities(clients: CloudClients) -> list[Callable[..., Coroutine[Any, Any, 
     """Return every activity, bound to the clients."""
     post, assignment, deprovisioning = PostProvisioning(clients), Assignment(clients), Deprovisioning(clients)
     domain_join = DomainJoin(clients)
-    doctor = Doctor(clients)
+    doctor, audit = Doctor(clients), Audit(clients)
     return [
         Users(clients).find_user,
         ComputerNames(clients).choose_computer_name,
@@ -79,6 +88,8 @@ def activities(clients: CloudClients) -> list[Callable[..., Coroutine[Any, Any, 
         doctor.check_capacity,
         doctor.check_licenses,
         doctor.check_single_sign_on,
+        audit.audit,
+        audit.revoke_roles,
     ]
 
 
@@ -107,15 +118,12 @@ def make_worker(
 
 async def serve() -> int:
     """Serve until SIGTERM or Ctrl-C and return the exit code: 0, or 2 when the configuration is wrong."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # At INFO these write every request with its headers.
-    for noisy in ("azure", "httpx", "msal"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         settings = Settings.from_environment(os.environ)
+        _log_at(settings.log_level)
         client = await connect()
         await require_search_attributes(client)
         async with cloud_clients(settings) as clients, make_worker(client, clients):
@@ -125,6 +133,14 @@ async def serve() -> int:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _log_at(level: str) -> None:
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if level != "DEBUG":
+        # At INFO these write every request with its headers.
+        for noisy in ("azure", "httpx", "msal"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from activities.errors import application_error
 from activities.long_running import heartbeats
 from activities.signatures import StepResult
-from cloud import lease
+from cloud import lease, secrets
 
 
 class ActivityBoundary(Interceptor):
@@ -23,6 +23,7 @@ class ActivityBoundary(Interceptor):
 
 class _Boundary(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        secrets.begin()
         info = activity.info()
         attempt = info.attempt
         async with AsyncExitStack() as stack:
@@ -38,4 +39,6 @@ class _Boundary(ActivityInboundInterceptor):
                 if failure is None:
                     raise
                 raise failure from None
-        return result.model_copy(update={"attempts": attempt}) if isinstance(result, StepResult) else result
+        if isinstance(result, StepResult):
+            result = result.model_copy(update={"attempts": attempt, "detail": secrets.hidden(result.detail)})
+        return result

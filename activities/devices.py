@@ -31,7 +31,16 @@ class Devices:
         """
         query = DevicesRequestBuilder.DevicesRequestBuilderGetQueryParameters(
             filter=f"displayName eq '{computer_name}'",
-            select=["id", "deviceId", "displayName", "physicalIds", "trustType", "alternativeSecurityIds"],
+            select=[
+                "id",
+                "deviceId",
+                "displayName",
+                "physicalIds",
+                "trustType",
+                "alternativeSecurityIds",
+                "registrationDateTime",
+                "onPremisesLastSyncDateTime",
+            ],
         )
         page = await self._graph.devices.get(RequestConfiguration(query_parameters=query))
         found = (page.value or []) if page else []

@@ -386,6 +386,7 @@ CATALOGUE: tuple[Entry, ...] = (
         _DOMAIN,
     ),
     *_transient(("NotYet",), "something slow has not happened yet; it is looked at again"),
+    *_transient(("UnexpectedAnswer",), "an answer of Azure or Graph is not what it should be, or a step has a defect"),
 )
 """Every entry; of several with one code the first that fits counts."""
 

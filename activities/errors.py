@@ -7,10 +7,12 @@ What a code means is said by `activities.error_catalogue`.
 
 import json
 import re
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -28,9 +30,16 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.error_catalogue import find
 from activities.signatures import NOT_YET, ErrorClass, FailureDetails
+from cloud.lease import LeaseExpiredError
+from cloud.secrets import hidden
+from models.validation import bounded
 
-MAX_MESSAGE = 1000
-"""Longest message that an error carries into a history, characters."""
+_HERE = Path(__file__).parent
+_MAX_CODE = 100
+"""Longest code of a service, characters: it becomes the type of an error."""
+MAX_RETRY_AFTER = timedelta(hours=1)
+"""Longest delay that a service is granted; ARM's and Graph's limits refill within minutes."""
+_NUMBER = re.compile("[0-9]{1,9}(\\.[0-9]{1,9})?")
 
 
 def not_yet(message: str, poll_interval: float, remedy: str | None = None) -> ApplicationError:
@@ -65,12 +74,6 @@ def failure(code: str, message: str, *, poll_interval: float | None = None) -> A
     return _error(code, message, delay=timedelta(seconds=poll_interval) if poll_interval else None)
 
 
-def bounded(message: str) -> str:
-    """Return the message in one line of at most `MAX_MESSAGE` characters."""
-    line = re.sub(r"\s+", " ", message).strip()
-    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 1] + "…"
-
-
 def application_error(error: Exception, attempt: int) -> ApplicationError | None:
     """Return what an activity fails with in place of a failure of Azure, Graph or the network.
 
@@ -79,29 +82,48 @@ def application_error(error: Exception, attempt: int) -> ApplicationError | None
         attempt: Number of the attempt, from 1; told in the error.
 
     Returns:
-        The error, or None for a failure that is none of theirs: a defect of ours.
+        The error, or None for a failure that is none of theirs: a defect of ours. One that an odd answer
+        may have brought about is taken for theirs.
 
     """
     match error:
         case ApplicationError():
             judged = error
-        case DecodeError() | ServiceRequestError() | ServiceResponseError() | httpx.TransportError() | TimeoutError():
+        case (
+            DecodeError()
+            | ServiceRequestError()
+            | ServiceResponseError()
+            | httpx.TransportError()
+            | TimeoutError()
+            | LeaseExpiredError()
+        ):
             judged = ApplicationError(bounded(str(error)) or "no answer", type=type(error).__name__)
         case HttpResponseError():
             judged = _from_arm(error, attempt)
         case APIError():
             judged = _from_graph(error, attempt)
+        case AttributeError() | TypeError() | ValueError() | LookupError():
+            judged = _error("UnexpectedAnswer", _unreadable(error))
         case _:
             return None
     told = judged.details[0] if judged.details else FailureDetails()
     return ApplicationError(
-        judged.message,
+        bounded(hidden(judged.message)),
         told.model_copy(update={"attempts": attempt}),
         type=judged.type,
         non_retryable=judged.non_retryable,
         next_retry_delay=judged.next_retry_delay,
         category=judged.category,
     )
+
+
+def _unreadable(error: Exception) -> str:
+    """Return where an answer was read that lacks what it should have, or is none at all."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _HERE in Path(frame.filename).parents]
+    place = f"{Path(frames[-1].filename).relative_to(_HERE.parent)}, line {frames[-1].lineno}" if frames else "the SDK"
+    # What other errors say may hold the answer, and a secret in it.
+    words = f": {error}" if isinstance(error, AttributeError | TypeError) else ""
+    return f"an answer cannot be read: {type(error).__name__} in {place}{words}"
 
 
 def _from_arm(error: HttpResponseError, attempt: int) -> ApplicationError:
@@ -125,13 +147,19 @@ def _from_arm(error: HttpResponseError, attempt: int) -> ApplicationError:
 def arm_code(error: HttpResponseError) -> str:
     """Return the code of an ARM failure: the innermost, which wrapper codes hide."""
     cause = _innermost(error.error)
-    return (cause.code if cause else None) or (f"Http{error.status_code}" if error.status_code else "Unknown")
+    code = _code(cause.code) if cause else ""
+    return code or (f"Http{error.status_code}" if error.status_code else "Unknown")
 
 
 def arm_message(error: HttpResponseError) -> str:
     """Return the message that belongs to the code."""
     cause = _innermost(error.error)
-    return (cause.message if cause else None) or error.message
+    return bounded(str((cause.message if cause else None) or error.message))
+
+
+def _code(code: object) -> str:
+    """Return a service's code, whatever stands in its place: it becomes the type of an error."""
+    return bounded(str(code or ""))[:_MAX_CODE]
 
 
 def _innermost(error: ODataV4Format | None) -> ODataV4Format | None:
@@ -145,7 +173,7 @@ def _from_graph(error: APIError, attempt: int) -> ApplicationError:
     status = error.response_status_code
     headers: Mapping[str, str] = error.response_headers or {}
     main = error.error if isinstance(error, ODataError) else None
-    code = (main.code if main else None) or f"Http{status}"
+    code = (_code(main.code) if main else "") or f"Http{status}"
     message = _unwrapped((main.message if main else None) or str(error))
     inner = main.inner_error if main else None
     correlation_id = inner.request_id if inner else None
@@ -181,20 +209,27 @@ def _error(
     details = FailureDetails(error_class=error_class, remedy=entry.remedy, correlation_id=correlation_id)
     may_pass = error_class == ErrorClass.TRANSIENT
     return ApplicationError(
-        bounded(message), details, type=code, non_retryable=not may_pass, next_retry_delay=delay if may_pass else None
+        bounded(message) or code,
+        details,
+        type=code,
+        non_retryable=not may_pass,
+        next_retry_delay=delay if may_pass else None,
     )
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """Return how long a service asks to be left alone, or None when it does not say."""
-    if milliseconds := headers.get("retry-after-ms") or headers.get("x-ms-retry-after-ms"):
-        return timedelta(milliseconds=float(milliseconds)) if milliseconds.isdigit() else None
-    value = headers.get("Retry-After") or headers.get("retry-after")
-    if not value:
-        return None
-    if value.isdigit():
-        return timedelta(seconds=int(value))
-    try:
-        return max(timedelta(0), parsedate_to_datetime(value) - datetime.now(UTC))
-    except ValueError:
-        return None
+    """Return how long a service asks to be left alone, `MAX_RETRY_AFTER` at most, or None when it does not say."""
+    milliseconds = headers.get("retry-after-ms") or headers.get("x-ms-retry-after-ms") or ""
+    value = headers.get("Retry-After") or headers.get("retry-after") or ""
+    if _NUMBER.fullmatch(milliseconds):
+        delay = timedelta(milliseconds=float(milliseconds))
+    elif _NUMBER.fullmatch(value):
+        delay = timedelta(seconds=float(value))
+    else:
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        # One without a time zone is of UTC too.
+        delay = moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)
+    return min(max(timedelta(0), delay), MAX_RETRY_AFTER)

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from azure.core.exceptions import HttpResponseError
 
 from activities.errors import failure
-from cloud.secrets import SecretNotSetError, Secrets
+from cloud.secrets import SecretNotSetError, Secrets, confide
 from models.azure_network_connection import SecretReference
 
 
@@ -18,7 +18,7 @@ async def read_secret(secrets: Secrets, reference: SecretReference) -> str:
 
     """
     try:
-        return await secrets.read(reference)
+        return confide(await secrets.read(reference))
     except SecretNotSetError as error:
         raise failure("SecretNotSet", str(error)) from error
     except HttpResponseError as error:

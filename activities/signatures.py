@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from temporalio import activity
 
+from models.audit import Finding, PartKind
 from models.azure_network_connection import ActiveDirectoryDomain, AzureNetworkConnection
 from models.base import GraphModel
 from models.cloud_pc import User
@@ -532,4 +533,66 @@ async def check_licenses() -> Checks:
 @activity.defn
 async def check_single_sign_on(request: SingleSignOnInput) -> Checks:
     """See that Entra ID lets Remote Desktop sign users in."""
+    raise NotImplementedError
+
+
+class AuditInput(GraphModel):
+    """What is to be looked through."""
+
+    connections: tuple[AzureNetworkConnection, ...] = ()
+    """Whose resource groups are looked through too, besides the worker's own and those of the Cloud PCs."""
+    older_than_minutes: float
+    """Age below which nothing may be taken away."""
+
+
+class SignInRole(GraphModel):
+    """A role assignment that let a user sign in."""
+
+    scope: str
+    role: str
+    """GUID of the role definition."""
+    user_id: str
+
+
+class OrphanedComputer(GraphModel):
+    """Orphans that may be taken away, together."""
+
+    workflow_id: str
+    """Id of the workflow that does it; the Cloud PC's own keeps others from starting that Cloud PC meanwhile."""
+    cloud_pc: CloudPcReference
+    """What is known of the Cloud PC; without a computer name only `roles` are left."""
+    roles: tuple[SignInRole, ...]
+    domain: ActiveDirectoryDomain | None = None
+    """The domain that the machine has joined, or None."""
+    kinds: tuple[PartKind, ...]
+    """What is left."""
+    finding_ids: tuple[str, ...]
+
+
+class AuditResult(GraphModel):
+    """What exists that should not, and what should exist and does not."""
+
+    findings: tuple[Finding, ...]
+    left_off: int
+    """How many more findings there are."""
+    orphaned: tuple[OrphanedComputer, ...]
+    cloud_pcs: int
+    """How many Cloud PCs there are."""
+
+
+class RevokeRolesInput(GraphModel):
+    """The role assignments to be taken away."""
+
+    roles: tuple[SignInRole, ...]
+
+
+@activity.defn
+async def audit(request: AuditInput) -> AuditResult:
+    """Compare what exists with the Cloud PCs that there are."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def revoke_roles(request: RevokeRolesInput) -> StepResult:
+    """Take role assignments away that this product made."""
     raise NotImplementedError

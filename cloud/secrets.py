@@ -1,12 +1,36 @@
-"""Where secrets are kept: Azure Key Vault, or the worker's environment."""
+"""Where secrets are kept: Azure Key Vault, or the worker's environment; and what keeps them out of texts."""
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from urllib.parse import urlsplit
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.keyvault.secrets.aio import SecretClient
 
 from models.azure_network_connection import SecretReference
+
+
+_confided: ContextVar[list[str] | None] = ContextVar("confided", default=None)
+
+
+def begin() -> None:
+    """Begin a piece of work that knows no secret yet, in the current context."""
+    _confided.set([])
+
+
+def confide(secret: str) -> str:
+    """Return the secret, which `hidden` keeps out of texts as long as this piece of work lasts."""
+    confided = _confided.get()
+    if confided is not None:
+        confided.append(secret)
+    return secret
+
+
+def hidden(text: str) -> str:
+    """Return the text without the secrets of this piece of work: a service or a guest may have repeated one."""
+    for secret in _confided.get() or ():
+        text = text.replace(secret, "…")
+    return text
 
 
 class SecretNotSetError(Exception):

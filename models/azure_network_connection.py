@@ -7,24 +7,38 @@ https://learn.microsoft.com/windows-365/enterprise/azure-network-connections
 from collections.abc import Iterable
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from models.base import GraphModel
-from models.provisioning_policy import DomainJoinType, ProvisioningPolicy
+from models.base import ASCII, GraphModel
+from models.provisioning_policy import (
+    MAX_PLACES,
+    RESOURCE_GROUP,
+    ConnectionId,
+    DisplayName,
+    DomainJoinType,
+    ProvisioningPolicy,
+)
 
-_SUBSCRIPTION = r"(?i)^/subscriptions/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_GROUP = _SUBSCRIPTION + r"/resourceGroups/[-0-9A-Za-z_.()]+"
-_NETWORK = _GROUP + r"/providers/Microsoft\.Network/virtualNetworks/[-0-9A-Za-z_.]+"
+_NETWORK = RESOURCE_GROUP + r"/providers/Microsoft\.Network/virtualNetworks/[0-9A-Za-z][-0-9A-Za-z_.]{0,62}[0-9A-Za-z_]"
+_SUBNET = _NETWORK + r"/subnets/[0-9A-Za-z]([-0-9A-Za-z_.]{0,78}[0-9A-Za-z_])?$"
+_LABEL = r"[A-Za-z0-9-]{1,63}"
+_DOMAIN_NAME = rf"^{_LABEL}(\.{_LABEL})+$"
+_USERNAME = r"^[^@\s\\/\x00-\x1f\x7f-\x9f]{1,64}@[^@\s\x00-\x1f\x7f-\x9f]{1,255}$"
+_VALUE = r"[^,\x00-\x1f\x7f-\x9f\u2028\u2029]+"
+_UNIT = rf"(?i)^(OU|CN)={_VALUE}(,(OU|CN|DC)={_VALUE})+$"
 
 
 class SecretReference(GraphModel):
     """Where a secret is kept. The secret itself is in no file, no workflow and no log."""
 
+    # Somebody may write the secret itself here: it must not come back in an error.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     key_vault_secret_id: (
         Annotated[
             str,
             Field(
-                pattern=r"^https://[^/\s]+/secrets/[0-9A-Za-z-]{1,127}(/[0-9a-f]{32})?$",
+                pattern=r"^https://[0-9A-Za-z.-]{1,255}(:[0-9]{1,5})?/secrets/[0-9A-Za-z-]{1,127}(/[0-9a-f]{32})?$",
                 examples=["https://contoso.vault.azure.net/secrets/domain-join"],
             ),
         ]
@@ -44,26 +58,29 @@ class SecretReference(GraphModel):
 class AzureNetworkConnection(GraphModel):
     """Where Cloud PCs sit in the customer's own network, and for a hybrid join how they join the domain."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$", examples=["headquarters"])]
+    id: ConnectionId
     """By which a policy's `onPremisesConnectionId` names the connection."""
-    display_name: Annotated[str, Field(min_length=1, max_length=120)]
+    display_name: DisplayName
     connection_type: DomainJoinType = DomainJoinType.HYBRID_AZURE_AD_JOIN
     subscription_id: Annotated[str, Field(pattern=r"(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] | None = None
     """Subscription of the network; may be left out, `subnetId` tells it."""
-    resource_group_id: Annotated[str, Field(pattern=_GROUP + "$")] | None = None
+    resource_group_id: Annotated[str, Field(pattern=RESOURCE_GROUP + "$"), ASCII] | None = None
     """ARM id of the resource group in which VM, network interface and disk are made: one of the network's own
     subscription, since Azure attaches an interface to no network of another. Left out, it is the worker's own."""
-    virtual_network_id: Annotated[str, Field(pattern=_NETWORK + "$")] | None = None
+    virtual_network_id: Annotated[str, Field(pattern=_NETWORK + "$"), ASCII] | None = None
     """ARM id of the virtual network; may be left out, `subnetId` tells it."""
-    subnet_id: Annotated[str, Field(pattern=_NETWORK + r"/subnets/[-0-9A-Za-z_.]+$")]
+    subnet_id: Annotated[str, Field(pattern=_SUBNET), ASCII]
     """ARM id of the subnet in which the Cloud PCs' network interfaces are made; its region is theirs."""
-    ad_domain_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=255)] | None = None
-    """Fully qualified name of the Active Directory domain to join."""
-    ad_domain_username: Annotated[str, Field(pattern=r"^[^@\s\\/]+@[^@\s]+$")] | None = None
+    ad_domain_name: Annotated[str, Field(pattern=_DOMAIN_NAME, max_length=64)] | None = None
+    """Fully qualified name of the Active Directory domain to join, at most 64 characters.
+
+    Source: https://learn.microsoft.com/windows-server/identity/ad-ds/plan/active-directory-domain-services-maximum-limits
+    """
+    ad_domain_username: Annotated[str, Field(pattern=_USERNAME)] | None = None
     """Account that may join computers to the domain, as user principal name."""
     ad_domain_password: SecretReference | None = None
     """Where that account's password is kept."""
-    organizational_unit: Annotated[str, Field(pattern=r"(?i)^(OU|CN)=[^,]+(,(OU|CN|DC)=[^,]+)+$")] | None = None
+    organizational_unit: Annotated[str, Field(pattern=_UNIT, max_length=1024)] | None = None
     """Distinguished name of the unit for the computer objects; left out, the domain's default."""
 
     @model_validator(mode="after")
@@ -102,6 +119,10 @@ class AzureNetworkConnection(GraphModel):
             password=self.ad_domain_password,
             organizational_unit=self.organizational_unit,
         )
+
+
+Connections = Annotated[tuple[AzureNetworkConnection, ...], Field(max_length=MAX_PLACES)]
+"""The connections of one policy."""
 
 
 class ActiveDirectoryDomain(GraphModel):

@@ -9,10 +9,21 @@ from typing import Annotated
 
 from pydantic import Field
 
-from models.azure_network_connection import AzureNetworkConnection
-from models.base import GraphModel
+from models.azure_network_connection import Connections
+from models.base import GraphModel, WorkflowInput
 from models.provisioning_policy import IMAGE_LOCALE, DomainJoinType, ProvisioningPolicy, UserAccountType
 from models.service_plan import ServicePlan
+
+_GUID = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+UserName = Annotated[str, Field(pattern=rf"^([-A-Za-z0-9'._!#^~]+@[-A-Za-z0-9.]+|{_GUID})$", max_length=320)]
+"""User principal name, or Entra object id.
+
+Source of the characters: https://learn.microsoft.com/graph/api/resources/user
+"""
+CloudPcName = Annotated[str, Field(pattern=r"^[-A-Za-z0-9'._!#^~@]+$", max_length=320)]
+"""What a Cloud PC can be called by: its id, its computer name, or its user's name or object id."""
+Reason = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$", max_length=500)]
+"""Why something was asked for, in one line."""
 
 
 class CloudPcStatus(StrEnum):
@@ -184,29 +195,31 @@ class User(GraphModel):
     on_premises_user_principal_name: str | None = None
 
 
-class CloudPcRequest(GraphModel):
+class CloudPcRequest(WorkflowInput):
     """The wish for a Cloud PC: input of the workflow that is its life."""
 
-    id: Annotated[str, Field(min_length=1, max_length=100)]
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,99}$")]
     policy: ProvisioningPolicy
-    connections: tuple[AzureNetworkConnection, ...] = ()
+    connections: Connections = ()
     """The Azure network connections that the policy names."""
     service_plan: ServicePlan
     user: User
     attempt: Annotated[int, Field(ge=1)] = 1
     reason: str = ""
     """Why this attempt was asked for."""
+    cloud_pc: "CloudPc | None" = None
+    """What is known of the Cloud PC, where this run goes on with one that has been made already."""
 
 
 class Reprovision(GraphModel):
     """An admin's wish to have the Cloud PC made anew; Graph's `cloudPC: reprovision`."""
 
-    reason: Annotated[str, Field(max_length=500)] = ""
+    reason: Reason = ""
     user_account_type: UserAccountType | None = None
     """Account type of the user from now on; None keeps the policy's."""
     policy: ProvisioningPolicy | None = None
     """The policy as it is now; None keeps the one that the Cloud PC was made from."""
-    connections: tuple[AzureNetworkConnection, ...] = ()
+    connections: Connections = ()
     """The connections that `policy` names."""
 
     def merged_with(self, later: "Reprovision") -> "Reprovision":
@@ -217,7 +230,7 @@ class Reprovision(GraphModel):
 class Deprovision(GraphModel):
     """An admin's wish to end the Cloud PC's life."""
 
-    reason: Annotated[str, Field(max_length=500)] = ""
+    reason: Reason = ""
 
 
 class Accepted(GraphModel):

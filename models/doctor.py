@@ -216,6 +216,10 @@ AZURE_ACTIONS: dict[AzureScope, tuple[AzureAction, ...]] = {
             "Microsoft.Resources/subscriptions/resourceGroups/read",
         ),
         *_actions(
+            "find what was left behind (starter.py audit only)",
+            "Microsoft.Resources/subscriptions/resourceGroups/resources/read",
+        ),
+        *_actions(
             "reserve capacity",
             f"{_RESERVATIONS}/read",
             f"{_RESERVATIONS}/write",

@@ -1,21 +1,34 @@
 """YAML files of policies, connections and service plans, with errors that name file, line and field."""
 
+# ruamel.yaml has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedBase
+from ruamel.yaml.composer import Composer, ComposerError
+from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import ScalarEvent
+from ruamel.yaml.nodes import MappingNode
 
 from models.azure_network_connection import AzureNetworkConnection
 from models.provisioning_policy import ProvisioningPolicy
 from models.service_plan import ServicePlanCatalogue
-from models.validation import Location, field_name, problems
+from models.validation import MAX_PROBLEMS, Location, bounded, field_name, problems
 
 _Document = TypeVar("_Document", bound=BaseModel)
 _BUILT_IN_PLANS = Path(__file__).with_name("service_plans.yaml")
-_MAX_BYTES = 1_000_000
+MAX_BYTES = 256 * 1024
+"""Largest file: some hundred service plans."""
+MAX_DEPTH = 16
+"""How deep a file may be nested; the deepest document needs five levels."""
+# A value that stands twice or is taken for an alias may be a secret.
+_QUOTED_VALUE = re.compile(r"""(?s)\s(with value )?['"](?!<).{4,}""")
 
 DOCUMENT_TYPES: dict[str, type[BaseModel]] = {
     "provisioning-policy": ProvisioningPolicy,
@@ -54,30 +67,67 @@ def json_schema(model: type[BaseModel]) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
+class _Composer(Composer):
+    """Refuses what no document needs, and what the constructor would take very long for."""
+
+    _depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._depth += 1
+        mark: Any = self.parser.peek_event().start_mark
+        if self._depth > MAX_DEPTH:
+            raise ComposerError(None, None, f"nested deeper than {MAX_DEPTH} levels", mark)
+        if isinstance(parent, MappingNode) and index is None and not self.parser.check_event(ScalarEvent):
+            raise ComposerError(None, None, "the name of a field is a mapping, a list or an alias", mark)
+        node: Any = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+class _Constructor(RoundTripConstructor):
+    """Says where a value stands that cannot be read, such as the date 2001-99-99."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            raise ConstructorError(
+                None, None, "this value cannot be read; put it in quotes", node.start_mark
+            ) from error
+
+
 def _load(path: Path, model: type[_Document]) -> _Document:
+    file = bounded(str(path))
+    yaml = YAML(typ="rt")
+    yaml.Composer, yaml.Constructor = _Composer, _Constructor
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DocumentError(f"{path}: larger than {_MAX_BYTES} bytes; write one document only")
-        content: Any = YAML(typ="rt").load(path.read_text(encoding="utf-8"))  # pyright: ignore[reportUnknownMemberType]
+        with path.open("rb") as stream:
+            text = stream.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise DocumentError(f"{file}: larger than {MAX_BYTES} bytes; write one document only")
+        content: Any = yaml.load(text.decode("utf-8"))
     except OSError as error:
-        raise DocumentError(f"{path}: {error.strerror}; give the path of a readable file") from error
+        raise DocumentError(f"{file}: {error.strerror}; give the path of a readable file") from error
     except UnicodeDecodeError as error:
-        raise DocumentError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
+        raise DocumentError(f"{file}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
     except MarkedYAMLError as error:
         marked: Any = error
         line = marked.problem_mark.line + 1 if marked.problem_mark else 1
-        raise DocumentError(f"{path}:{line}: {marked.problem}; write valid YAML") from error
+        problem = bounded(_QUOTED_VALUE.sub("", marked.problem or "not YAML"))
+        raise DocumentError(f"{file}:{line}: {problem}; write valid YAML") from error
     except YAMLError as error:
-        raise DocumentError(f"{path}: {str(error).splitlines()[0]}; write valid YAML") from error
+        raise DocumentError(f"{file}: {bounded(str(error).splitlines()[0])}; write valid YAML") from error
     if not isinstance(content, dict):
-        raise DocumentError(f"{path}:1: not a mapping; begin with fields such as `displayName: …`")
+        raise DocumentError(f"{file}:1: not a mapping; begin with fields such as `displayName: …`")
     try:
         return model.model_validate(content, extra="forbid", by_name=False)
     except ValidationError as error:
         lines = [
-            f"{path}:{_line(content, location)}: {field_name(location) or 'document'}: {message}"
+            f"{file}:{_line(content, location)}: {field_name(location) or 'document'}: {message}"
             for location, message in problems(error, model)
         ]
+        if error.error_count() > MAX_PROBLEMS:
+            lines.append(f"{file}: document: has {error.error_count()} problems; correct these first")
         raise DocumentError("\n".join(lines)) from error
 
 

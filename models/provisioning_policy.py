@@ -12,19 +12,36 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from models.base import GraphModel
+from models.base import ASCII, GraphModel
 
 MAX_COMPUTER_NAME = 15
 """Longest NetBIOS name of a computer, characters."""
-_MACRO = re.compile(r"%(?P<name>[A-Za-z]+):(?P<length>\d+)%")
+_MACRO = re.compile(r"%(?P<name>[A-Za-z]+):(?P<length>[0-9]{1,2})%")
 IMAGE_LOCALE = "en-US"
 """Language of the gallery images."""
 _DEFAULT_IMAGE = "microsoftwindowsdesktop_windows-11_win11-24h2-ent"
-_GALLERY_IMAGE = r"^[^_\s]+_[^_\s]+_[^_\s]+$"
-_CUSTOM_IMAGE = (
-    r"(?i)^/subscriptions/[0-9a-f-]{36}/resourceGroups/[^/]+/providers/Microsoft\.Compute/"
-    r"(images/[^/]+|galleries/[^/]+/images/[^/]+(/versions/[0-9.]+)?)$"
+_PART = "[0-9A-Za-z][-0-9A-Za-z.]*"
+_GALLERY_IMAGE = f"^{_PART}_{_PART}_{_PART}$"
+RESOURCE_GROUP = (
+    r"(?i)^/subscriptions/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"/resourceGroups/[-0-9A-Za-z_.()]{0,89}[-0-9A-Za-z_()]"
 )
+"""Beginning of an ARM id. This and every other name of a resource has the characters and the length that ARM allows.
+
+Source: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+"""
+_IMAGE_NAME = "[0-9A-Za-z]([-0-9A-Za-z_.]{0,78}[0-9A-Za-z_])?"
+_CUSTOM_IMAGE = (
+    rf"{RESOURCE_GROUP}/providers/Microsoft\.Compute/"
+    rf"(images/{_IMAGE_NAME}|galleries/{_IMAGE_NAME}/images/{_IMAGE_NAME}(/versions/[0-9]{{1,10}}(\.[0-9]{{1,10}}){{2}})?)$"
+)
+MAX_PLACES = 10
+"""How many places, and so connections, a policy may name."""
+PolicyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$", examples=["engineering"])]
+RegionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{2,19}$", examples=["westeurope"])]
+ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$", examples=["headquarters"])]
+DisplayName = Annotated[str, Field(min_length=1, max_length=120, pattern=r'^[^<>&|"^\x00-\x1f\x7f-\x9f\u2028\u2029]*$')]
+"""What people read, in one line: Graph refuses `<>&|"^`."""
 _RANDOM_CHARACTERS = string.ascii_uppercase + string.digits
 
 
@@ -53,11 +70,9 @@ class DomainJoinConfiguration(GraphModel):
     """
 
     domain_join_type: DomainJoinType = DomainJoinType.AZURE_AD_JOIN
-    region_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{2,39}$", examples=["westeurope"])] | None = None
+    region_name: RegionName | None = None
     """Azure region, short name as Azure Resource Manager writes it."""
-    on_premises_connection_id: Annotated[str, Field(min_length=1, max_length=64, examples=["headquarters"])] | None = (
-        None
-    )
+    on_premises_connection_id: ConnectionId | None = None
     """Id of an Azure network connection."""
 
     @model_validator(mode="after")
@@ -95,7 +110,7 @@ class GalleryImage(GraphModel):
 class CustomImage(GraphModel):
     """An image of the customer's own."""
 
-    id: Annotated[str, Field(pattern=_CUSTOM_IMAGE)]
+    id: Annotated[str, Field(pattern=_CUSTOM_IMAGE), ASCII]
     """ARM id of a managed image, of an image definition in a Compute Gallery (its newest version counts), or
     of a version of one."""
 
@@ -103,12 +118,15 @@ class CustomImage(GraphModel):
 class ProvisioningPolicy(GraphModel):
     """How Cloud PCs are to be made."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$", examples=["engineering"])]
-    """Stable identity of the policy; part of the id of every Cloud PC made from it."""
-    display_name: Annotated[str, Field(min_length=1, max_length=120, pattern=r'^[^<>&|"^]*$')]
+    id: PolicyId
+    """Stable identity of the policy; part of the id of every Cloud PC made from it, and with the region's name of the
+    host pool's, which Azure limits to 64 characters."""
+    display_name: DisplayName
     description: Annotated[str, Field(max_length=512)] = ""
     provisioning_type: Literal["dedicated"] = "dedicated"
-    domain_join_configurations: Annotated[tuple[DomainJoinConfiguration, ...], Field(min_length=1, max_length=10)]
+    domain_join_configurations: Annotated[
+        tuple[DomainJoinConfiguration, ...], Field(min_length=1, max_length=MAX_PLACES)
+    ]
     """Where the Cloud PC may sit, in order of priority: the next one counts when a network cannot be used or
     a region has no capacity."""
     hybrid_join_timeout_in_minutes: Annotated[int, Field(ge=5, le=1440)] = 90
@@ -121,7 +139,7 @@ class ProvisioningPolicy(GraphModel):
     image_type: Literal["gallery", "custom"] = "gallery"
     image_id: Annotated[str, Field(max_length=512, validate_default=True)] = _DEFAULT_IMAGE
     """Marketplace image as `publisher_offer_sku`; with the imageType `custom`, ARM id of an own image."""
-    cloud_pc_naming_template: str = "CPC-%USERNAME:5%-%RAND:5%"
+    cloud_pc_naming_template: Annotated[str, Field(max_length=40)] = "CPC-%USERNAME:5%-%RAND:5%"
     """Template of the computer name: 5 to 15 characters of letters, digits and hyphens, a prefix of at
     most 10, `%USERNAME:x%` for the first x letters of the user name, `%RAND:y%` (required, y of at
     least 5) for random characters."""
@@ -135,7 +153,7 @@ class ProvisioningPolicy(GraphModel):
         macros = list(_MACRO.finditer(template))
         names = [macro["name"].upper() for macro in macros]
         if unknown := set(names) - {"USERNAME", "RAND"}:
-            raise ValueError(f"%{unknown.pop()}% is not a macro; use %USERNAME:x% and %RAND:y%")
+            raise ValueError(f"%{min(unknown)}% is not a macro; use %USERNAME:x% and %RAND:y%")
         rest = _MACRO.sub("", template)
         if not re.fullmatch(r"[A-Za-z0-9-]*", rest):
             raise ValueError("only letters, digits, hyphens, %USERNAME:x% and %RAND:y% are allowed")
@@ -176,7 +194,7 @@ class ProvisioningPolicy(GraphModel):
             if image_type == "custom"
             else (_GALLERY_IMAGE, f"publisher_offer_sku such as {_DEFAULT_IMAGE}")
         )
-        if not re.search(wanted, image_id):
+        if not re.fullmatch(wanted, image_id, re.ASCII):
             raise ValueError(f"{image_id!r} is no {image_type or 'gallery'} image; write {example}")
         return image_id
 

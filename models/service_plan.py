@@ -5,8 +5,9 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from models.base import GraphModel
+from models.provisioning_policy import DisplayName
 
-VmSize = Annotated[str, Field(pattern=r"^(Standard|Basic)_[A-Za-z0-9_-]+$", examples=["Standard_D2as_v5"])]
+VmSize = Annotated[str, Field(pattern=r"^(Standard|Basic)_[A-Za-z0-9_-]{1,60}$", examples=["Standard_D2as_v5"])]
 
 
 class ServicePlan(GraphModel):
@@ -21,14 +22,14 @@ class ServicePlan(GraphModel):
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     """Name by which a command or an assignment refers to the plan: its licence's skuPartNumber."""
-    display_name: Annotated[str, Field(min_length=1, max_length=120)]
+    display_name: DisplayName
     service_plan_id: Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] | None = None
     """GUID of the plan in a user's licence details; None where Microsoft has not published it."""
     v_cpu_count: Annotated[int, Field(ge=1, le=128)]
     ram_in_gb: Annotated[int, Field(ge=1, le=1024)]
     storage_in_gb: Annotated[int, Field(ge=64, le=4095)]
     """Size of the operating system disk, GiB."""
-    vm_sizes: Annotated[tuple[VmSize, ...], Field(min_length=1)]
+    vm_sizes: Annotated[tuple[VmSize, ...], Field(min_length=1, max_length=20)]
 
 
 class ServicePlanCatalogue(GraphModel):

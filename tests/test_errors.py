@@ -10,10 +10,11 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.boundary import ActivityBoundary
-from activities.errors import MAX_MESSAGE, bounded, retry_after
+from activities.errors import retry_after
 from activities.signatures import FailureDetails, FindUserInput
 from activities.users import Users
 from cloud.clients import CloudClients
+from models.validation import MAX_MESSAGE, bounded
 from simulator.faults import Fault
 from simulator.server import SimulatorServer
 

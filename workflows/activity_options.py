@@ -112,3 +112,10 @@ FIND_USER: workflow.ActivityConfig = StepPolicy(0.5, 1.5, "before there is a Clo
 
 CHECK: workflow.ActivityConfig = StepPolicy(0.5, 0.75, "a few reads").options
 """One of the doctor's checks."""
+
+AUDIT: workflow.ActivityConfig = StepPolicy(
+    8, 9, "lists of resources, session hosts, roles and devices, and a query of every Cloud PC", beats=True
+).options
+"""Comparing what exists with the Cloud PCs that there are."""
+REVOKE_ROLES: workflow.ActivityConfig = _DIRECTORY.options
+"""Taking the role assignments of an orphan away."""

@@ -1,6 +1,8 @@
 """The life of one Cloud PC: one workflow execution, each provisioning attempt a run of its own."""
 
 import asyncio
+import difflib
+from collections.abc import Sequence
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -19,7 +21,7 @@ from models.cloud_pc import (
     RefusedSignal,
     Reprovision,
 )
-from models.validation import one_line
+from models.validation import bounded, one_line
 from workflows.assignment import assign
 from workflows.core_provisioning import provision_core
 from workflows.deprovisioning import take_away
@@ -66,9 +68,13 @@ class CloudPcWorkflow:
             connections_of(request.policy, request.connections)
         except UnusableConnectionError as error:
             raise ApplicationError(str(error), type="UnusableConnection", non_retryable=True) from error
-        await self._provision()
+        if request.cloud_pc is None:
+            await self._provision()
+        self._busy = False
         while True:
             await self._until_wished()
+            if not self._wished:
+                workflow.continue_as_new(self._request.model_copy(update={"cloud_pc": self._record.cloud_pc}))
             self._busy = True
             reprovision, self._reprovision = self._reprovision, None
             ends = self._deprovision or self._cancelled
@@ -109,11 +115,11 @@ class CloudPcWorkflow:
             record.set_status(CloudPcStatus.PROVISIONED_WITH_WARNINGS if warned else CloudPcStatus.PROVISIONED)
             # One that came as the last step completed has reached nobody.
             self._cancelled = workflow.cancellation_reason() is not None
-        self._busy = False
 
     async def _until_wished(self) -> None:
+        """Wait for a wish, or until the history has become so long that another one should begin."""
         try:
-            await workflow.wait_condition(lambda: self._wished)
+            await workflow.wait_condition(lambda: self._wished or workflow.info().is_continue_as_new_suggested())
         except asyncio.CancelledError:
             self._cancelled = True
 
@@ -135,6 +141,7 @@ class CloudPcWorkflow:
             "policy": policy,
             "connections": connections_of(policy, wish.connections) if wish.policy else self._request.connections,
             "attempt": self._request.attempt + 1,
+            "cloud_pc": None,
             "reason": wish.reason,
         }
         return self._request.model_copy(update=changes)
@@ -183,6 +190,13 @@ class CloudPcWorkflow:
             self._accept(_decoded(payload, Deprovision))
         except ApplicationError as error:
             self._refuse("deprovision", error)
+
+    @workflow.signal(dynamic=True)
+    def unknown_signal(self, name: str, _payloads: Sequence[RawValue]) -> None:
+        """Note that there is no such signal: it would be lost without a trace."""
+        known = difflib.get_close_matches(name, ("reprovision", "deprovision"), n=1)
+        hint = f"did you mean {known[0]}?" if known else "use reprovision or deprovision"
+        self._refuse(bounded(name)[:100], ApplicationError(f"no such signal; {hint}"))
 
     def _reprovision_wish(self, payload: RawValue) -> Reprovision:
         wish = _decoded(payload, Reprovision)

@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from activities import signatures
-from models.base import GraphModel
+from models.base import GraphModel, WorkflowInput
 from models.doctor import (
     AZURE_ACTIONS,
     READ_APPLICATIONS,
@@ -27,7 +27,7 @@ _REFUSED = ("AuthorizationFailed", "Authorization_RequestDenied", "Forbidden")
 _Checks = TypeVar("_Checks", bound=signatures.Checks)
 
 
-class DoctorRequest(GraphModel):
+class DoctorRequest(WorkflowInput):
     """What is to be looked at."""
 
     regions: tuple[str, ...] = ()

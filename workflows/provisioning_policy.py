@@ -1,16 +1,13 @@
 """From a provisioning policy and a user to that user's Cloud PC."""
 
-from typing import Annotated
-
-from pydantic import Field
 from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
 from activities import signatures
-from models.azure_network_connection import AzureNetworkConnection, UnusableConnectionError, connections_of
-from models.base import GraphModel
-from models.cloud_pc import CloudPcRequest, CloudPcStatus
+from models.azure_network_connection import Connections, UnusableConnectionError, connections_of
+from models.base import GraphModel, WorkflowInput
+from models.cloud_pc import CloudPcRequest, CloudPcStatus, UserName
 from models.provisioning_policy import DomainJoinType, ProvisioningPolicy
 from models.service_plan import ServicePlan
 from workflows import temporal
@@ -18,14 +15,13 @@ from workflows.activity_options import FIND_USER
 from workflows.cloud_pc import CloudPcWorkflow
 
 
-class ProvisionRequest(GraphModel):
+class ProvisionRequest(WorkflowInput):
     """Who is to get a Cloud PC of which size, made after which policy."""
 
     policy: ProvisioningPolicy
-    connections: tuple[AzureNetworkConnection, ...] = ()
+    connections: Connections = ()
     service_plan: ServicePlan
-    user: Annotated[str, Field(min_length=1, max_length=320)]
-    """User principal name or Entra object id."""
+    user: UserName
 
 
 class ProvisionResponse(GraphModel):

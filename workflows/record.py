@@ -83,7 +83,7 @@ class CloudPcRecord:
         self._request = request
         self._names = _source_of_names(request.attempt)
         self._configuration = policy.domain_join_configurations[0]
-        self.cloud_pc = CloudPc(
+        self.cloud_pc = request.cloud_pc or CloudPc(
             id=request.id,
             status=CloudPcStatus.PROVISIONING,
             attempt=request.attempt,
@@ -102,7 +102,17 @@ class CloudPcRecord:
                 for pending in self._pending(stage)
             ),
         )
-        self.enter(self._configuration)
+        self.enter(self._place_of(request.cloud_pc) if request.cloud_pc else self._configuration)
+
+    def _place_of(self, pc: CloudPc) -> DomainJoinConfiguration:
+        """Return where a Cloud PC was made that exists."""
+        names = {connection.id: connection.display_name for connection in self._request.connections}
+        return next(
+            place
+            for place in self._request.policy.domain_join_configurations
+            if names.get(place.on_premises_connection_id or "") == pc.on_premises_connection_name
+            and place.region_name in (None, pc.region)
+        )
 
     def propose_computer_name(self) -> str:
         """Return a name after the policy's template, another one each time."""
@@ -120,8 +130,9 @@ class CloudPcRecord:
         """Note where the Cloud PC is being made from now on; what was made elsewhere must be gone."""
         self._configuration = configuration
         connection = self.connection
+        known = self._request.cloud_pc
         self.update(
-            region=configuration.region_name or "",
+            region=configuration.region_name or (known.region if known else ""),
             on_premises_connection_name=connection.display_name if connection else None,
         )
 

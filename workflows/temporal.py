@@ -5,7 +5,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
+from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
@@ -20,9 +21,10 @@ from temporalio.service import RPCError
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from models.base import WorkflowInput
 from models.validation import one_line
 
-_Model = TypeVar("_Model", bound=BaseModel)
+_Input = TypeVar("_Input", bound=WorkflowInput)
 
 TASK_QUEUE = "cloud-pc"
 """Task queue of workflows and activities."""
@@ -63,7 +65,10 @@ def _sandbox(runner: WorkflowRunner | None) -> WorkflowRunner:
 
 
 class _PayloadConverter(PydanticPayloadConverter):
-    """Makes an input that cannot be decoded end what it begins, and not fail the workflow task, for ever."""
+    """Hands a workflow's input that cannot be decoded on to `required`, undecoded.
+
+    An error here would fail the workflow task, and the server would try that again for ever.
+    """
 
     _is_of_workflow = False
 
@@ -74,35 +79,23 @@ class _PayloadConverter(PydanticPayloadConverter):
         return made
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
-        """Decode payloads.
-
-        Raises:
-            ApplicationError: `InvalidInput`, which ends the workflow or activity that the input was for.
-
-        """
+        """Decode payloads."""
         if self._is_of_workflow and len(payloads) > 1 and not type_hints:
-            # The types are left out where their number is another. What takes one input refuses a list.
-            return [RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"[]"))]
+            # The types are left out where their number is another: every handler takes one input.
+            return [RawValue(Payload())]
         try:
             return super().from_payloads(payloads, type_hints)
-        except (ValidationError, KeyError, RuntimeError) as error:
-            raise _invalid(error, type_hints[0] if type_hints else None) from error
-
-
-def _invalid(error: ValidationError | KeyError | RuntimeError, hint: Any) -> ApplicationError:
-    if isinstance(error, ValidationError):
-        model: Any = hint if isinstance(hint, type) and issubclass(hint, BaseModel) else BaseModel
-        reason = one_line(error, model)
-    else:
-        reason = f"{error.args[0]}; give it as JSON"
-    return ApplicationError(f"input: {reason}", type=INVALID_INPUT, non_retryable=True)
+        except (ValidationError, KeyError, RuntimeError):
+            if type_hints and issubclass(type_hints[0], WorkflowInput):
+                return [RawValue(payloads[0])]
+            raise
 
 
 NO_INPUT: Any = None
 """Default of every workflow's input, so that a start without any reaches `required`."""
 
 
-def required(request: Any, model: type[_Model]) -> _Model:
+def required(request: Any, model: type[_Input]) -> _Input:
     """Return a workflow's input.
 
     Args:
@@ -110,12 +103,21 @@ def required(request: Any, model: type[_Model]) -> _Model:
         model: What it must be.
 
     Raises:
-        ApplicationError: `InvalidInput`: none was given, or several.
+        ApplicationError: `InvalidInput`, which ends the workflow.
 
     """
-    if not isinstance(request, model):
-        raise ApplicationError(f"input: give one {model.__name__} as JSON", type=INVALID_INPUT, non_retryable=True)
-    return request
+    if isinstance(request, model):
+        return request
+    if workflow.unsafe.is_replaying():
+        # It was accepted once: what lives must not end because a later version is stricter.
+        raise RuntimeError(f"the input is no {model.__name__} any more")
+    reason = f"input: give one {model.__name__} as JSON"
+    if isinstance(request, RawValue) and request.payload.data:
+        try:
+            model.model_validate_json(request.payload.data)
+        except ValidationError as error:
+            reason = one_line(error, model)
+    raise ApplicationError(reason, type=INVALID_INPUT, non_retryable=True)
 
 
 PLUGIN = SimplePlugin(

@@ -17,6 +17,7 @@ from azure.mgmt.desktopvirtualization.models import (
 from activities import naming
 from activities.signatures import CloudPcReference
 from cloud.clients import CloudClients
+from cloud.secrets import confide
 from models.provisioning_policy import DomainJoinType
 
 _TOKEN_LIFETIME = timedelta(hours=24)
@@ -100,7 +101,7 @@ class HostPools:
             )
             await self._client.host_pools.update(self._group, name, HostPoolPatch(registration_info=renewal))
             current = await self._client.host_pools.retrieve_registration_token(self._group, name)
-        return RegistrationToken(current.token, current.expiration_time.isoformat())
+        return RegistrationToken(confide(current.token), current.expiration_time.isoformat())
 
     async def session_host(self, cloud_pc: CloudPcReference) -> Any:
         """Return the session host of the Cloud PC's machine, or None."""

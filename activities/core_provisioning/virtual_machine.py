@@ -15,6 +15,7 @@ from activities.errors import arm_code
 from activities.long_running import ensure, remove
 from activities.signatures import CreateVirtualMachineInput, ErrorClass, VirtualMachine
 from cloud.clients import CloudClients
+from cloud.secrets import confide
 
 ADMIN_USERNAME = "cloudpcadmin"
 """Local account that Azure insists on; nobody keeps its password."""
@@ -121,4 +122,4 @@ def _body(request: CreateVirtualMachineInput, network_interface_id: str, *, trus
 def _throwaway_password() -> str:
     """Return a password that Azure's rules accept and that is forgotten with the request."""
     alphabet = string.ascii_letters + string.digits + "-!#"
-    return "aA1-" + "".join(secrets.choice(alphabet) for _ in range(36))
+    return confide("aA1-" + "".join(secrets.choice(alphabet) for _ in range(36)))

@@ -10,10 +10,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.error_catalogue import find
-from activities.errors import bounded, not_yet
+from activities.errors import not_yet
 from activities.long_running import complete, remove
 from activities.signatures import CloudPcReference, FailureDetails
 from cloud.clients import CloudClients
+from models.validation import bounded
 
 _TIMEOUT_IN_SECONDS = 600
 _ATTEMPTS = 3
@@ -88,8 +89,6 @@ class GuestScripts:
         view = (await _get(commands, ids)).properties.instance_view
         if view.execution_state != "Succeeded" or view.exit_code != 0:
             text: str = view.error or view.output or view.execution_message or "the script wrote nothing"
-            for secret in (secrets or {}).values():
-                text = text.replace(secret, "…")
             raise ApplicationError(
                 bounded(text),
                 FailureDetails(remedy=remedy or find("GuestScriptFailed").remedy),

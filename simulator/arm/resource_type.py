@@ -207,6 +207,7 @@ class ResourceType:
         else:
             call.entry.effect = "updated"
             existing.body, existing.private = resource.body, resource.private
+            existing.changed = self.cloud.clock.now()
             resource, status, state, seconds = existing, self.updated_status, "Updating", self.update_seconds
         if call.method == "PATCH":
             status = 200

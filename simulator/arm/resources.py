@@ -1,6 +1,7 @@
 """Microsoft.Resources: the tenant, its subscriptions, resource groups, resource providers and the generic listing."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -19,6 +20,18 @@ SUBSCRIPTIONS = {SUBSCRIPTION_ID: "Cloud PCs", SECOND_SUBSCRIPTION_ID: "Branch o
 
 REGISTRATION_SECONDS = 60
 """How long a resource provider takes to be registered."""
+
+_SHOWN = ("id", "name", "type", "location", "tags", "identity", "sku", "kind", "managedBy")
+"""What the generic listing shows of every resource."""
+_EXPANDABLE: dict[str, Callable[[Resource], str]] = {
+    "createdTime": lambda resource: resource.created.isoformat(),
+    "changedTime": lambda resource: resource.changed.isoformat(),
+    "provisioningState": lambda resource: resource.properties.get("provisioningState", "Succeeded"),
+}
+"""What it shows on demand.
+
+Source: https://learn.microsoft.com/rest/api/resources/resources/list
+"""
 
 _CONDITION = re.compile(
     r"\s*(?P<name>resourceType|resourceGroup|name|location|tagName|tagValue)\s+eq\s+'(?P<value>(?:[^']|'')*)'\s*",
@@ -176,13 +189,17 @@ class Subscriptions:
 
     def _list_resources(self, call: Call, below: str) -> web.Response:
         conditions = _conditions(call.query.get("$filter", ""))
+        expanded = _expanded(call.query.get("$expand", ""))
         found: list[dict[str, Any]] = []
         for resource in self._cloud.resources.all():
             is_below = resource.id.lower().startswith(f"{below.lower()}/")
             is_listed = resource.type != RESOURCE_GROUPS and self._types[resource.type.lower()].is_tracked
             if is_below and is_listed and _meets(resource, conditions):
-                shown = ("id", "name", "type", "location", "tags", "identity", "sku", "kind", "managedBy", "zones")
-                found.append({name: resource.body[name] for name in shown if name in resource.body})
+                shown = {name: resource.body[name] for name in _SHOWN if name in resource.body}
+                if "tagname" in conditions:
+                    # https://learn.microsoft.com/rest/api/resources/resources/list, $filter
+                    shown.pop("tags", None)
+                found.append(shown | {name: _EXPANDABLE[name](resource) for name in expanded})
         top = int(call.query.get("$top", len(found)))
         return web.json_response({"value": found[:top]})
 
@@ -279,6 +296,13 @@ def _conditions(text: str) -> dict[str, str]:
     if len(conditions) > 1 and "tagname" in conditions and set(conditions) != {"tagname", "tagvalue"}:
         raise ArmError(400, "InvalidFilterInQueryString", "A filter on a tag cannot be combined with other filters.")
     return conditions
+
+
+def _expanded(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in _EXPANDABLE]:
+        raise ArmError(400, "InvalidExpandInQueryString", f"Invalid $expand '{unknown[0]}' in the query string.")
+    return names
 
 
 def _meets(resource: Resource, conditions: dict[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from simulator.arm.capacity import Capacity
@@ -19,6 +20,8 @@ class Resource:
         body: What a GET answers, save what a type adds when it is read.
         private: What no answer shows: hashes of secrets, and what the type remembers for itself.
         operation: The long-running operation under way on it, or None.
+        created: When it was made.
+        changed: When a request last changed it.
 
     """
 
@@ -27,6 +30,8 @@ class Resource:
     body: dict[str, Any]
     private: dict[str, Any] = field(default_factory=dict[str, Any])
     operation: Operation | None = None
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+    changed: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def name(self) -> str:

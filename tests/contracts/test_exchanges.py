@@ -11,6 +11,14 @@ from simulator.server import Exchange
 from tests.contracts.contract import Contract
 from tests.contracts.descriptions import Descriptions
 from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Lab, connection, joining, policy
+from workflows.audit import (
+    AuditRequest,
+    AuditResponse,
+    AuditWorkflow,
+    RepairRequest,
+    RepairResponse,
+    RepairWorkflow,
+)
 from workflows.cloud_pc import CloudPcWorkflow
 from workflows.provisioning_policy import ProvisioningPolicyWorkflow, ProvisionRequest, ProvisionResponse
 
@@ -69,6 +77,8 @@ OPERATIONS = {
     "SessionHosts_Update",
     "RoleAssignments_Create",
     "RoleAssignments_Delete",
+    "RoleAssignments_ListForResourceGroup",
+    "Resources_ListByResourceGroup",
 }
 """What the product asks for: all of it must have been seen."""
 
@@ -82,6 +92,7 @@ async def test_a_life_is_as_described(
     await _administrator_on_the_second_try(lab)
     await _failed_where_there_are_no_zones(lab)
     await _hybrid_with_a_reservation_then_deprovisioned(lab)
+    await _terminated_then_repaired(lab)
 
     contract = Contract(descriptions)
     violations = contract.violations(exchanges)
@@ -107,6 +118,27 @@ async def _hybrid_with_a_reservation_then_deprovisioned(lab: Lab) -> None:
     assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail or pc.warnings
     await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
     await lab.ended(handle)
+
+
+async def _terminated_then_repaired(lab: Lab) -> None:
+    """What is left is found beside a Cloud PC that lives, and taken away."""
+    living = await lab.provisioned()
+    handle = await lab.start(policy(id="sales"))
+    await lab.settled(handle)
+    await handle.terminate("by hand")
+    request = AuditRequest(older_than_minutes=0)
+    found: AuditResponse = await lab.client.execute_workflow(
+        AuditWorkflow.run, request, id=f"audit-{uuid.uuid4()}", task_queue=lab.task_queue
+    )
+    agreed = tuple(finding.id for finding in found.findings if not finding.kept)
+    response: RepairResponse = await lab.client.execute_workflow(
+        RepairWorkflow.run,
+        RepairRequest(older_than_minutes=0, finding_ids=agreed),
+        id=f"repair-{uuid.uuid4()}",
+        task_queue=lab.task_queue,
+    )
+    assert agreed and not set(agreed) & {finding.id for finding in response.after.findings}
+    assert living.virtual_machine_id in lab.exists("Microsoft.Compute/virtualMachines")
 
 
 async def _unknown_user(lab: Lab) -> None:

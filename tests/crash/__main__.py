@@ -29,6 +29,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--step", type=int, default=1, help="distance between two seeds")
     parser.add_argument("--jobs", type=int, default=1, help="how many run side by side, each with its own server")
     parser.add_argument("--logs", type=Path, help="keep logs and databases here; else they are removed")
+    parser.add_argument(
+        "--steps", action="store_true", help="instead: every step, with a kill before, during and after"
+    )
     parser.add_argument("--json", action="store_true", help="a JSON object for each seed")
     return parser.parse_args()
 
@@ -40,11 +43,16 @@ async def _run_seeds(directory: Path, arguments: argparse.Namespace) -> int:
     os.environ["SSL_CERT_FILE"] = str(directory / "ca.pem")
     from tests.crash.harness import run, running_stack
     from tests.crash.scenario import scenario
+    from tests.crash.steps import table
     from tests.crash.worker_process import prepare
 
     prepare()
     failed = 0
     async with running_stack(directory, authority) as stack:
+        if arguments.steps:
+            text, failed = await table(stack)
+            print(text)
+            return failed
         for number in range(arguments.seeds):
             wanted = scenario(arguments.first + number * arguments.step)
             outcome = await run(stack, wanted)

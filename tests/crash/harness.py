@@ -275,7 +275,9 @@ class Run:
         """Return the Cloud PC's workflow, whichever its current run is."""
         return self._client.get_workflow_handle_for(CloudPcWorkflow.run, self.id_of(plan))
 
-    async def at_rest(self, plan: CloudPcPlan, *, ends: bool = False) -> tuple[CloudPc, UserAccountType]:
+    async def at_rest(
+        self, plan: CloudPcPlan, *, ends: bool = False, within: float = CONVERGENCE_SECONDS
+    ) -> tuple[CloudPc, UserAccountType]:
         """Wait until the Cloud PC is settled or gone, and return what is known of it.
 
         One whose taking away failed under the faults says so, and is deprovisioned again as the admin would do.
@@ -283,6 +285,7 @@ class Run:
         Args:
             plan: The Cloud PC.
             ends: Whether it must be gone.
+            within: Real seconds.
 
         Raises:
             TimeoutError: It is not in time.
@@ -290,7 +293,7 @@ class Run:
         """
         handle = self.handle_of(plan)
         account = plan.policy.user_account_type
-        async with asyncio.timeout(CONVERGENCE_SECONDS):
+        async with asyncio.timeout(within):
             while True:
                 description = await patiently(handle.describe)
                 if description.status != WorkflowExecutionStatus.RUNNING:
@@ -301,6 +304,16 @@ class Run:
                         if pc.status != CloudPcStatus.FAILED or not pc.status_detail or not pc.status_detail.leftovers:
                             return pc, account
                         await patiently(lambda: handle.signal("deprovision"))
+                await asyncio.sleep(0.2)
+
+    async def attempted(self, plan: CloudPcPlan, attempt: int) -> CloudPc:
+        """Wait until an attempt of the Cloud PC has ended."""
+        handle = self.handle_of(plan)
+        async with asyncio.timeout(CONVERGENCE_SECONDS):
+            while True:
+                pc = await patiently(lambda: handle.query(CloudPcWorkflow.cloud_pc))
+                if pc.attempt == attempt and pc.status in SETTLED and pc.pending_operation is None:
+                    return pc
                 await asyncio.sleep(0.2)
 
     async def failed_tasks(self, plan: CloudPcPlan) -> list[str]:

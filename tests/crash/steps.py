@@ -20,9 +20,16 @@ JoinType = Literal["azureADJoin", "hybridAzureADJoin"]
 MOMENTS: tuple[Moment, ...] = ("before", "during", "after")
 STEPS: dict[JoinType, list[Step]] = {
     "azureADJoin": [s for s in (*FATAL, *NOT_FATAL, *DEPROVISIONING) if s != Step.REMOVE_COMPUTER_ACCOUNT],
-    "hybridAzureADJoin": [s for s in (*FATAL, *HYBRID, *NOT_FATAL, *DEPROVISIONING) if s != Step.JOIN_ENTRA_ID],
+    # Its Entra device goes by itself, soon after the computer's account has gone from the domain.
+    "hybridAzureADJoin": [
+        s
+        for s in (*FATAL, *HYBRID, *NOT_FATAL, *DEPROVISIONING)
+        if s not in (Step.JOIN_ENTRA_ID, Step.DELETE_ENTRA_DEVICE)
+    ],
 }
 """The steps of a Cloud PC's life, as the policy's domain join type has them."""
+_LIFE_SECONDS = 300
+"""Every kill costs the heartbeat timeout, or that of the whole attempt where the step does not heartbeat."""
 
 
 @dataclass
@@ -63,13 +70,13 @@ async def run_steps(stack: Stack, join_type: JoinType, moment: Moment) -> StepsO
 
         run.server.watcher = watch
         await run.live(life)
-        provisioned = await run.at_rest(life)
+        provisioned = await run.at_rest(life, within=_LIFE_SECONDS)
         outcome.attempts = {status.step: status.attempts or 0 for status in provisioned[0].steps}
         if provisioned[0].status not in PROVISIONED:
             outcome.broken.append(f"ended {provisioned[0].status}: {provisioned[0].status_detail}")
         outcome.broken += broken(run.cloud, [provisioned])
         await patiently(lambda: run.handle_of(life).signal("deprovision"))
-        gone = await run.at_rest(life, ends=True)
+        gone = await run.at_rest(life, ends=True, within=_LIFE_SECONDS)
         outcome.attempts |= {status.step: status.attempts or 0 for status in gone[0].steps}
         outcome.broken += broken(run.cloud, [gone])
         outcome.broken += await run.failed_tasks(life)

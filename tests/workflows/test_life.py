@@ -5,12 +5,18 @@ import asyncio
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
+from temporalio.testing import WorkflowEnvironment
 
+from cloud.clients import CloudClients
+from local_stack import DEV_SERVER_ARGUMENTS, TEMPORAL
 from models.cloud_pc import Accepted, CloudPcStatus, Deprovision, Reprovision, Step, StepState
 from models.provisioning_policy import UserAccountType
+from simulator.server import SimulatorServer
 from tests.workflows.conftest import Lab, policy
+from worker import make_worker
 from workflows import temporal
 from workflows.cloud_pc import CloudPcWorkflow
+from workflows.temporal import PLUGIN
 
 
 async def test_reprovision_by_signal_after_warnings(lab: Lab) -> None:
@@ -121,6 +127,34 @@ async def test_malformed_signals_are_shown_and_harm_nothing(lab: Lab) -> None:
     for refused, named in zip(pc.refused_signals, wrong.values(), strict=True):
         assert refused.signal == "reprovision" and named in refused.error
     assert (pc.status, pc.attempt) == (CloudPcStatus.PROVISIONED, 1)
+
+
+async def test_a_signal_of_another_name_is_shown(lab: Lab) -> None:
+    handle = await lab.start()
+    await lab.signal(handle, "reprovison", b'{"reason": "misspelt"}')
+    pc = await lab.settled(handle)
+    [refused] = pc.refused_signals
+    assert refused.signal == "reprovison" and "did you mean reprovision?" in refused.error
+
+
+async def test_a_history_that_has_become_long_is_begun_anew(clients: CloudClients, simulator: SimulatorServer) -> None:
+    few = [*DEV_SERVER_ARGUMENTS, "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=150"]
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(TEMPORAL), dev_server_extra_args=few, plugins=[PLUGIN]
+    ) as server:
+        lab = Lab(server.client, clients, simulator.cloud, "long")
+        async with make_worker(server.client, clients, task_queue="long"):
+            handle = await lab.start()
+            first = await lab.settled(handle)
+            run_id = (await handle.describe()).run_id
+            async with asyncio.timeout(25):
+                while (await handle.describe()).run_id == run_id:
+                    await lab.signal(handle, "reprovision", b'{"reasn": "misspelt"}')
+            second = await handle.query(CloudPcWorkflow.cloud_pc)
+            assert second.model_copy(update={"refused_signals": first.refused_signals}) == first
+            assert await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+            assert (await lab.ended(handle)).status == CloudPcStatus.NOT_PROVISIONED
+            lab.nothing_left()
 
 
 async def test_an_update_with_another_policy_is_refused(lab: Lab) -> None:

@@ -116,7 +116,7 @@ async def test_a_step_that_is_completed_by_hand_is_done(lab: Lab) -> None:
         ([{}, {}], "give one CloudPcRequest"),
         ([{"id": "x"}], "policy: missing; add it"),
         (["no object"], "input"),
-        ([RawValue(Payload(metadata={"encoding": b"binary/odd"}, data=b"x"))], "Unknown payload encoding"),
+        ([RawValue(Payload(metadata={"encoding": b"binary/odd"}, data=b"x"))], "invalid JSON"),
     ],
     ids=["none", "two", "incomplete", "text", "encoding"],
 )

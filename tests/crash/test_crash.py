@@ -1,0 +1,48 @@
+"""A fixed set of what the long run of the crash harness does; see `python -m tests.crash --help`."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import trustme
+
+from tests.crash.harness import Stack, run, running_stack
+from tests.crash.scenario import Moment, scenario
+from tests.crash.steps import STEPS, JoinType, run_steps
+from tests.crash.worker_process import prepare
+
+SEEDS = (0, 1, 3, 4)
+"""They have a killed and a frozen worker, doubled wishes, two Cloud PCs and a hybrid join among them."""
+SEED_WITH_A_DYING_SERVER = 24
+
+
+@pytest_asyncio.fixture(scope="module")
+async def stack(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stack, None]:
+    prepare()
+    directory: Path = tmp_path_factory.mktemp("crash")
+    async with running_stack(directory, authority) as made:
+        yield made
+
+
+LIVES: list[tuple[JoinType, Moment]] = [("azureADJoin", "before"), ("hybridAzureADJoin", "during")]
+"""The long run has all three moments of both."""
+
+
+async def test_every_step_survives_a_kill_in_its_middle(stack: Stack) -> None:
+    outcomes = await asyncio.gather(*(run_steps(stack, *life) for life in LIVES))
+    for life, outcome in zip(LIVES, outcomes, strict=True):
+        assert outcome.broken == [], life
+        assert set(outcome.struck) == set(STEPS[life[0]]), life
+
+
+async def test_whatever_dies_everything_is_right_in_the_end(stack: Stack) -> None:
+    outcomes = await asyncio.gather(*(run(stack, scenario(seed)) for seed in SEEDS))
+    assert [line for outcome in outcomes for line in outcome.broken] == []
+    assert sum(outcome.fired["kill worker"] + outcome.fired["freeze worker"] for outcome in outcomes) > 0
+
+
+async def test_a_temporal_server_that_dies_loses_nothing(stack: Stack) -> None:
+    outcome = await run(stack, scenario(SEED_WITH_A_DYING_SERVER))
+    assert outcome.broken == [] and outcome.fired["kill server"] > 0
