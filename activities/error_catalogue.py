@@ -103,6 +103,7 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     Entry("OperationNotAllowed", _TRANSIENT, "too many requests", _PASSES, message="too many requests"),
     Entry("OperationNotAllowed", _TRANSIENT, "the machine is being changed", _PASSES, message="in progress"),
+    Entry("OperationNotAllowed", _TRANSIENT, "it is being deleted", _PASSES, message="marked for deletion"),
     Entry(
         "OperationNotAllowed",
         _TERMINAL,
@@ -192,7 +193,8 @@ CATALOGUE: tuple[Entry, ...] = (
         "Entra ID does not let the worker's identity sign in; the code is AADSTS…",
         "correct AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, start the worker again",
     ),
-    _terminal("ExpiredAuthenticationToken", "the worker's token has expired twice", "start the worker again", _VM),
+    *_transient(("ExpiredAuthenticationToken",), "the worker's token has expired; it gets a new one"),
+    Entry("InvalidAuthenticationToken", _TRANSIENT, "the same, of Graph", _PASSES, message="expired"),
     _terminal(
         "InvalidAuthenticationToken", "the worker's token is refused, a new one too", "look at the identity", _INTUNE
     ),
@@ -356,6 +358,7 @@ CATALOGUE: tuple[Entry, ...] = (
             "CanceledAndSupersededDueToAnotherOperation",
             "Conflict",
             "Directory_ConcurrencyViolation",
+            "OperationPreempted",
             "ReferencedResourceNotProvisioned",
             "ResourceUpdateBlockedOnPlatformUpdate",
             "RetryableError",

@@ -1,6 +1,7 @@
 """Step 3: the network. The interface is made before the VM, since ARM wants it when the VM is created."""
 
 import itertools
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -127,7 +128,11 @@ class Network:
         for network in networks:
             network_tags: dict[str, str] = network.tags or {}
             if network_tags.get(HOSTED_NETWORK_TAG) == "microsoftHosted" and network.location == region:
-                if network.properties.provisioning_state != "Succeeded":
+                state, number = network.properties.provisioning_state, _number(network.name, region)
+                if state in ("Failed", "Canceled") and number:
+                    yield await self._new_hosted_subnet(region, number)
+                    continue
+                if state not in ("Succeeded", "Failed", "Canceled"):
                     raise not_yet(f"the virtual network {network.name} is being changed", self._poll_interval)
                 subnets: list[Any] = network.properties.subnets or []
                 for subnet in subnets:
@@ -179,6 +184,12 @@ class Network:
         return await ensure(
             operations, (self._groups.get().name, name), lambda: body, poll_interval=self._poll_interval
         )
+
+
+def _number(network: str, region: str) -> int | None:
+    """Return which of the region's networks that we make this one is, or None when the customer made it."""
+    found = re.fullmatch(rf"vnet-cloud-pc-{region}(?:-([0-9]+))?", network, re.IGNORECASE)
+    return int(found[1] or 1) if found else None
 
 
 def _suffix(region: str, number: int) -> str:

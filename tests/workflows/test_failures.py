@@ -112,6 +112,23 @@ async def test_the_vm_operation_fails_once(lab: Lab) -> None:
     assert len(lab.exists("Microsoft.Compute/virtualMachines")) == 1
 
 
+@pytest.mark.parametrize("how", ["answer", "canceled"])
+async def test_a_hosted_network_whose_making_failed_is_made_again(lab: Lab, how: str) -> None:
+    lab.fail("PUT", r"virtualNetworks/[^/]+$", "InternalOperationError", when="operation", how=how)
+    pc = await lab.provisioned()
+    assert pc.status == CloudPcStatus.PROVISIONED and step(pc, Step.ATTACH_NETWORK).attempts == 2
+    assert len(lab.exists("Microsoft.Network/virtualNetworks", "rg-cloud-pcs")) == 1
+
+
+@pytest.mark.parametrize("code", ["ExpiredAuthenticationToken", "InvalidAuthenticationToken"])
+async def test_a_token_that_has_expired_fails_no_step_in_a_later_attempt(lab: Lab, code: str) -> None:
+    said = "Lifetime validation failed, the token is expired."
+    service = "virtualMachines/[^/]+$" if code.startswith("Expired") else "/managedDevices$"
+    lab.fail("GET", service, "ServiceUnavailable", status=503)
+    lab.fail("GET", service, code, status=401, message=said, times=2)
+    assert (await lab.provisioned()).status == CloudPcStatus.PROVISIONED
+
+
 async def test_a_foreign_device_owns_the_name(lab: Lab) -> None:
     original = lab.cloud.directory.join_device
 
