@@ -2,7 +2,7 @@
 PYTHON ?= python3
 STAMP := .venv/.installed-$(shell cksum < requirements.lock | cut -d' ' -f1)
 
-.PHONY: demo up test lint lock clean
+.PHONY: demo up test crash lint lock clean
 
 demo: $(STAMP) ## Provision the example policy's user on this machine, then take everything down
 	@.venv/bin/python local_stack.py demo $(if $(SPEED),--speed $(SPEED)) $(if $(DEFECT),--defect $(DEFECT))
@@ -12,6 +12,10 @@ up: $(STAMP) ## The same, and it stays until Ctrl-C
 
 test: $(STAMP) ## Run the tests
 	.venv/bin/python -m pytest -q -n 2 --dist worksteal
+
+crash: $(STAMP) ## The long run of the crash harness: every step killed, then SEEDS=1000 in JOBS=8 processes
+	.venv/bin/python -m tests.crash --steps
+	.venv/bin/python -m tests.crash --seeds $(or $(SEEDS),100) --first $(or $(FIRST),0) --jobs $(or $(JOBS),4)
 
 lint: $(STAMP) ## Formatting, lint, types, import rules
 	.venv/bin/ruff format --check .

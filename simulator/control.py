@@ -1,12 +1,13 @@
 """The simulator's own address, `/simulator`: what exists, what happened, and rules that break things."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
 from simulator.active_directory import JOIN_USER
 from simulator.cloud import Cloud
+from simulator.fault_plan import FaultPlan
 from simulator.faults import Fault
 from simulator.ledger import PATH
 from simulator.windows.guest import DEFECTS
@@ -17,7 +18,10 @@ class Control:
 
     - `GET /simulator/ledger`: every mutating request in order, with its outcome.
     - `GET /simulator/inventory`: the resources, directory objects, computer accounts and guests that exist.
-    - `POST /simulator/faults`: put a `Fault` in force.
+    - `POST /simulator/faults` `{"method": ..., "path": ..., "when": ..., "how": ...}`: put a `Fault` in force. `how`:
+      `answer` of `status` and `code`, `reset`, `half` an answer or a `late` one, operation `canceled` or `gone`.
+    - `POST /simulator/fault-plan` `{"seed": n, "rates": {kind: rate}}`: put a `FaultPlan` in force in place of the one
+      before; `GET`: how often each kind has struck; `DELETE`: end its faults.
     - `POST /simulator/defects` `{"defect": ..., "guests": n}`: the next n machines are born with it.
     - `POST /simulator/domain` `{"password": ..., "reachable": ..., "synchronizes": ...}`: change the password of the
       account that joins, whether the domain controller answers, whether Entra Connect runs; any of them.
@@ -39,6 +43,19 @@ class Control:
                 except (TypeError, ValueError) as error:
                     return web.json_response({"error": f"fault: {error}"}, status=400)
                 return web.json_response({}, status=201)
+            case "GET", "/simulator/fault-plan":
+                return web.json_response(self._cloud.faults.plan.fired if self._cloud.faults.plan else {})
+            case "POST", "/simulator/fault-plan":
+                try:
+                    plan = self._fault_plan(await request.json())
+                except ValueError as error:
+                    return web.json_response({"error": f"fault-plan: {error}"}, status=400)
+                self._end_faults()
+                self._cloud.faults.plan = plan
+                return web.json_response({}, status=201)
+            case "DELETE", "/simulator/fault-plan":
+                self._end_faults()
+                return web.json_response({})
             case "POST", "/simulator/defects":
                 body = await request.json()
                 defect, guests = body.get("defect"), body.get("guests", 1)
@@ -50,6 +67,17 @@ class Control:
                 return self._change_domain(await request.json())
             case _:
                 return web.json_response({"error": "no such address of the simulator"}, status=404)
+
+    def _fault_plan(self, body: Any) -> FaultPlan:
+        fields = cast(dict[str, Any], body) if isinstance(body, dict) else {}
+        seed, rates = fields.get("seed"), fields.get("rates", {})
+        if fields.keys() - {"seed", "rates"} or type(seed) is not int or not isinstance(rates, dict):
+            raise ValueError('{"seed": a whole number, "rates": {kind: number from 0 to 1}} is wanted, rates or not')
+        return FaultPlan(seed, self._cloud.clock, rates=cast(dict[str, Any], rates))
+
+    def _end_faults(self) -> None:
+        if self._cloud.faults.plan:
+            self._cloud.faults.plan.stop()
 
     def _change_domain(self, body: dict[str, Any]) -> web.Response:
         domain = self._cloud.active_directory

@@ -3,17 +3,16 @@
 Objects are plain JSON in the words of Microsoft Graph (beta where v1.0 has no word), by their id.
 """
 
-import asyncio
 import base64
-import contextlib
 import json
+import time
 import uuid
 from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.fault_plan import FaultKind
+from simulator.faults import FaultKind
 from simulator.windows.guest import Guest
 
 if TYPE_CHECKING:
@@ -106,6 +105,7 @@ class Directory:
         self.skus: dict[str, Json] = {sku["skuId"]: sku for sku in seed["subscribedSkus"]}
         self.devices: dict[str, Json] = {}
         self.visible_devices: dict[str, Json] = {}
+        self._behind_until: dict[str, float] = {}
         self.managed_devices: dict[str, Json] = {}
         self.primary_users: dict[str, str] = {}
 
@@ -339,16 +339,15 @@ class Directory:
 
     def _replicate(self, id: str) -> None:
         kind = FaultKind.STALE_CREATED if id in self.devices else FaultKind.STALE_DELETED
-        name = (self.devices.get(id) or self.visible_devices.get(id) or {}).get("displayName", "")
-        is_behind = self._cloud.faults.strikes(kind, name)
+        device = self.devices.get(id) or self.visible_devices.get(id)
+        if device and self._cloud.faults.strikes(kind, device["displayName"]):
+            self._behind_until[id] = time.monotonic() + self._cloud.clock.real_seconds(BEHIND_SECONDS)
 
         async def copy_later() -> None:
             await self._cloud.clock.sleep(REPLICATION_SECONDS)
-            if is_behind:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(
-                        self._cloud.faults.until_stopped(), self._cloud.clock.real_seconds(BEHIND_SECONDS)
-                    )
+            # Whatever else changes the device meanwhile shows no sooner.
+            if (left := self._behind_until.get(id, 0.0) - time.monotonic()) > 0:
+                await self._cloud.faults.until_stopped(left)
             if id in self.devices:
                 self.visible_devices[id] = deepcopy(self.devices[id])
             else:
@@ -372,6 +371,8 @@ class Directory:
         """
         guest = self._guest_of(device)
         await self._cloud.clock.sleep(ENROLLMENT_SECONDS)
+        if self._cloud.faults.strikes(FaultKind.STALE_CREATED, f"managed {device['displayName']}"):
+            await self._cloud.faults.until_stopped(self._cloud.clock.real_seconds(BEHIND_SECONDS))
         # A machine made again under the same ARM id is another guest.
         if device["id"] not in self.devices or self._guest_of(device) is not guest:
             return None

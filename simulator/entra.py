@@ -15,6 +15,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from simulator.cloud import CLIENT_ID, CLIENT_SECRET, TENANT_ID, Cloud
+from simulator.faults import FaultKind
 from simulator.ledger import PATH
 
 RESOURCE_MANAGER = "https://management.azure.com"
@@ -114,7 +115,8 @@ class TokenService:
         if claims is None:
             raise InvalidToken("InvalidAuthenticationToken", "The access token is invalid.", authority)
         now = self._cloud.clock.now().timestamp()
-        if claims["exp"] <= now:
+        is_struck = self._cloud.faults.strikes(FaultKind.EXPIRED_TOKEN, f"{request.method} {request[PATH]}")
+        if claims["exp"] <= now or is_struck:
             message = (
                 f"The access token expiry UTC time '{claims['exp']}' is earlier than current UTC time '{now:.0f}'."
             )

@@ -1,14 +1,69 @@
 """What makes the simulated cloud misbehave: rules, each for a request and a time, or a seeded plan."""
 
+import asyncio
+import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
-    from simulator.fault_plan import FaultKind, FaultPlan
+    from simulator.fault_plan import FaultPlan
+
+
+class FaultKind(StrEnum):
+    """What can go wrong.
+
+    Of requests: an error status, a broken connection, an answer that is late or cut in half. Of long-running
+    operations: they fail, are cancelled, or their record is gone. Of what lies behind: views that are behind the
+    truth, agents that are silent, extensions that lie.
+
+    A product that does all it can still may not come through `OPERATION_FAILED_FOR_GOOD`, `CAPACITY` and `QUOTA`
+    (where it has nothing else to try), and `NAMESAKE`: that device stays, its name is taken for good, and the Cloud
+    PC ends failed with `HostnameDuplicate` until it is provisioned again under another name. All else passes.
+    """
+
+    THROTTLED = "throttled"
+    THROTTLE_STORM = "throttle storm"
+    HTTP_408 = "408"
+    HTTP_500 = "500"
+    HTTP_502 = "502"
+    HTTP_503 = "503"
+    HTTP_504 = "504"
+    RESET_BEFORE = "reset before the change"
+    RESET_AFTER = "reset after the change"
+    LATE_ANSWER = "late answer"
+    HALF_ANSWER = "half an answer"
+    EXPIRED_TOKEN = "expired token"  # noqa: S105 - the name of a fault
+    CONFLICT = "conflict"
+    OPERATION_FAILED = "operation failed, and may succeed again"
+    OPERATION_FAILED_FOR_GOOD = "operation failed for good"
+    OPERATION_CANCELED = "operation canceled"
+    OPERATION_GONE = "operation gone"
+    PRINCIPAL_NOT_FOUND = "principal not found"
+    STALE_CREATED = "created device not visible"
+    STALE_DELETED = "deleted device still visible"
+    CAPACITY = "no capacity"
+    QUOTA = "no quota"
+    AGENT_SILENT = "guest agent silent"
+    SCRIPT_FAILS = "script failed"
+    JOIN_LIES = "join reported, not made"
+    SESSION_HOST_UNAVAILABLE = "session host unavailable"
+    NAMESAKE = "namesake"
+
 
 Moment = Literal["before", "after", "operation"]
 How = Literal["answer", "reset", "half", "late", "canceled", "gone"]
+
+_MOMENTS: Mapping[How, Sequence[Moment]] = {
+    "answer": get_args(Moment),
+    "reset": ("before", "after"),
+    "half": ("after",),
+    "late": ("after",),
+    "canceled": ("operation",),
+    "gone": ("operation",),
+}
 
 
 @dataclass
@@ -28,13 +83,17 @@ class Fault:
         skip: How many matching requests pass unharmed first.
         times: How many matching requests fail then.
         headers: Headers of the failing answer, such as `Retry-After`.
+        content: Body of the failing answer where it is not the error object: JSON, or plain text.
         seconds: Real seconds that a late answer waits.
+
+    Raises:
+        ValueError: `path` is no regular expression, or `when` or `how` is unknown, or they do not go together.
 
     """
 
     method: str
     path: str
-    code: str
+    code: str = "InternalServerError"
     message: str = "A fault rule of the simulator."
     status: int = 500
     when: Moment = "before"
@@ -42,17 +101,23 @@ class Fault:
     skip: int = 0
     times: int = 1
     headers: dict[str, str] = field(default_factory=dict[str, str])
+    content: dict[str, Any] | str | None = None
     seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        re.compile(self.path)
+        try:
+            re.compile(self.path)
+        except re.error as error:
+            raise ValueError(f"path: {self.path!r} is no regular expression: {error}") from error
         for name, kinds in (("when", Moment), ("how", How)):
             if getattr(self, name) not in get_args(kinds):
                 raise ValueError(f"{name}: {getattr(self, name)!r} is none of {', '.join(get_args(kinds))}")
+        if self.when not in _MOMENTS[self.how]:
+            raise ValueError(f"when: {self.how!r} goes with {' or '.join(_MOMENTS[self.how])}, not {self.when!r}")
 
-    def body(self) -> dict[str, Any]:
-        """Return the error object, as both Azure Resource Manager and Graph wrap it."""
-        return {"error": {"code": self.code, "message": self.message}}
+    def body(self) -> dict[str, Any] | str:
+        """Return the body of the failing answer: the error object, as ARM, Graph and Key Vault wrap it, or another."""
+        return {"error": {"code": self.code, "message": self.message}} if self.content is None else self.content
 
 
 @dataclass
@@ -78,11 +143,22 @@ class Faults:
                 return rule
         return self.plan.strike(method, path, when) if self.plan else None
 
-    def strikes(self, kind: "FaultKind", subject: str) -> bool:
+    def strikes(self, kind: FaultKind, subject: str) -> bool:
         """Tell whether the plan strikes an event that is no request."""
         return self.plan is not None and self.plan.strikes(kind, subject)
 
-    async def until_stopped(self) -> None:
-        """Wait until the plan's faults end."""
+    def choose(self, kind: FaultKind, subject: str, ways: Sequence[str]) -> str | None:
+        """Return in which of several ways the plan strikes an event that is no request, or None."""
+        return self.plan.choose(kind, subject, ways) if self.plan else None
+
+    async def until_stopped(self, at_most: float = math.inf) -> None:
+        """Wait until the plan's faults end, or for so many real seconds."""
         if self.plan:
-            await self.plan.until_stopped()
+            await self.plan.until_stopped(at_most)
+
+    async def until_late(self, fault: Fault) -> None:
+        """Wait as long as a late answer takes; one of the plan comes when the plan's faults end."""
+        if any(fault is rule for rule in self.rules):
+            await asyncio.sleep(fault.seconds)
+        else:
+            await self.until_stopped(fault.seconds)

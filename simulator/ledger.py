@@ -1,5 +1,6 @@
 """Every mutating request in order, with what came of it: the judge of what happened in the cloud."""
 
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ class LedgerEntry:
         end_time: When that operation ended, ISO 8601 UTC, or None.
         overlaps: Sequence of the request whose operation on the same resource was under way when this one began
             its own, or None.
+        faults: The kinds of faults of the plan that struck it and what it set going.
 
     """
 
@@ -36,12 +38,15 @@ class LedgerEntry:
     operation: str | None = None
     end_time: str | None = None
     overlaps: int | None = None
+    faults: list[str] = field(default_factory=list[str])
 
 
 PATH = web.RequestKey("path", str)
 """Where a request keeps its path with repeated slashes folded."""
 LEDGER_ENTRY = web.RequestKey("ledger_entry", LedgerEntry)
 """Where a mutating request keeps its entry in the ledger."""
+ENTRY: ContextVar[LedgerEntry | None] = ContextVar("ledger_entry", default=None)
+"""The entry of the mutating request that is being handled, or that set going what is at work."""
 
 
 @dataclass

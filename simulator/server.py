@@ -1,6 +1,5 @@
 """The simulated cloud as an HTTPS server: one port for Entra ID, Azure Resource Manager, Graph and Key Vault."""
 
-import asyncio
 import contextlib
 import json
 import re
@@ -20,13 +19,14 @@ from simulator.entra import TokenService
 from simulator.faults import Fault
 from simulator.graph import Graph
 from simulator.key_vault import KeyVault
-from simulator.ledger import LEDGER_ENTRY, PATH
+from simulator.ledger import ENTRY, LEDGER_ENTRY, PATH
+from simulator.services import Service, service_of
 
 MUTATING_METHODS = frozenset({"PUT", "POST", "PATCH", "DELETE"})
+_NO_ANSWER = 0
+"""The status of what is never sent."""
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
-
-_WATCHED = re.compile(r"/(subscriptions|providers|v1\.0|beta|secrets)(/|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -76,17 +76,15 @@ class SimulatorServer:
         self.cloud = cloud
         self.observer: Callable[[Exchange], None] | None = None
         self.watcher: Callable[[Literal["before", "during", "after"], web.Request], Awaitable[None]] | None = None
-        self._tokens = TokenService(cloud)
-        self._parts: list[tuple[re.Pattern[str], Handler]] = [
-            (re.compile(r"/simulator(/|$)", re.IGNORECASE), Control(cloud).handle),
-            (re.compile(r"/(v1\.0|beta)(/|$)", re.IGNORECASE), Graph(cloud, self._tokens).handle),
-            (
-                re.compile(r"/(subscriptions|providers|tenants)(/|$)", re.IGNORECASE),
-                ResourceManager(cloud, self._tokens).handle,
-            ),
-            (re.compile(r"/secrets(/|$)", re.IGNORECASE), KeyVault(cloud, self._tokens).handle),
-            (re.compile(r"/"), self._tokens.handle),
-        ]
+        self._tokens = tokens = TokenService(cloud)
+        self._handlers: dict[Service | None, Handler] = {
+            "control": Control(cloud).handle,
+            "arm": ResourceManager(cloud, tokens).handle,
+            "graph": Graph(cloud, tokens).handle,
+            "key vault": KeyVault(cloud, tokens).handle,
+            "token": tokens.handle,
+            None: tokens.handle,
+        }
         self._host, self._port = host, port
         self._ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         authority.issue_cert("localhost", host).configure_cert(self._ssl)  # pyright: ignore[reportUnknownMemberType]
@@ -110,7 +108,7 @@ class SimulatorServer:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         # The Graph SDK sends "/v1.0//users" to the real service too, which folds the slashes.
         request[PATH] = re.sub(r"/{2,}", "/", request.path)
-        watcher = self.watcher if _WATCHED.match(request[PATH]) else None
+        watcher = self.watcher if service_of(request[PATH]) in ("arm", "graph", "key vault") else None
         if watcher:
             await watcher("before", request)
         response = await self._observed(request)
@@ -143,13 +141,14 @@ class SimulatorServer:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path: str = request[PATH]
-        handler = next(handler for pattern, handler in self._parts if pattern.match(path))
-        is_control = path.lower().startswith("/simulator")
-        is_token = "/oauth2/" in path.lower()
-        if request.method not in MUTATING_METHODS or is_control or is_token:
+        service = service_of(path)
+        handler = self._handlers[service]
+        if request.method not in MUTATING_METHODS or service in ("control", "token"):
+            ENTRY.set(None)
             return await self._handle(handler, request, path)
         entry = self.cloud.ledger.open(self.cloud.clock.timestamp(), request.method, path)
         request[LEDGER_ENTRY] = entry
+        ENTRY.set(entry)
         response = await self._handle(handler, request, path)
         entry.status = response.status
         entry.error_code = _error_code(response)
@@ -167,16 +166,18 @@ class SimulatorServer:
     async def _spoilt(self, request: web.Request, fault: Fault, response: web.Response) -> web.StreamResponse:
         match fault.how:
             case "late":
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.cloud.faults.until_stopped(), fault.seconds)
+                await self.cloud.faults.until_late(fault)
                 return response
             case "half":
                 return await _half(request, response)
             case "reset":
                 _abort(request)
-                return response
+                return web.Response(status=_NO_ANSWER)
             case _:
-                return web.json_response(fault.body(), status=fault.status, headers=fault.headers)
+                body = fault.body()
+                if isinstance(body, str):
+                    return web.Response(text=body, status=fault.status, headers=fault.headers)
+                return web.json_response(body, status=fault.status, headers=fault.headers)
 
 
 def _abort(request: web.Request) -> None:
@@ -186,12 +187,14 @@ def _abort(request: web.Request) -> None:
 
 
 async def _half(request: web.Request, response: web.Response) -> web.StreamResponse:
-    """Send the first half of an answer, and break the connection."""
+    """Send the first half of an answer, nothing of an empty one, and break the connection."""
     body = response.body if isinstance(response.body, bytes) else b""
+    if not body:
+        _abort(request)
+        return web.Response(status=_NO_ANSWER)
     half = web.StreamResponse(status=response.status, headers={**response.headers, "Content-Length": str(len(body))})
-    if body:
-        await half.prepare(request)
-        await half.write(body[: len(body) // 2])
+    await half.prepare(request)
+    await half.write(body[: len(body) // 2])
     _abort(request)
     return half
 

@@ -13,7 +13,7 @@ from simulator.active_directory import JOIN_PASSWORD
 from simulator.cloud import CLIENT_SECRET, Cloud
 from simulator.faults import Fault
 from simulator.server import Exchange
-from tests.crash.harness import CLOUD_SPEED, begun, running_stack
+from tests.crash.harness import begun, running_stack
 from tests.crash.scenario import CloudPcPlan, Scenario
 from tests.crash.worker_process import prepare
 from tests.workflows.conftest import connection, joining, policy
@@ -105,7 +105,7 @@ WORST = [
 
 async def test_no_secret_leaves_the_worker(authority: trustme.CA, tmp_path: Path) -> None:
     prepare()
-    secrets, cloud = Secrets(), Cloud(speed=CLOUD_SPEED)
+    secrets, cloud = Secrets(), Cloud(speed=2000)
     lives = [
         CloudPcPlan("grace@contoso.com", joining("hybridAzureADJoin", connection()), (connection(),), ()),
         CloudPcPlan("ada@contoso.com", policy(userAccountType="administrator"), (), ()),

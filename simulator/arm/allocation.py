@@ -14,6 +14,7 @@ from simulator.arm.capacity import (
 from simulator.arm.errors import ArmError, invalid_parameter
 from simulator.arm.ids import part_of
 from simulator.arm.store import Resource
+from simulator.faults import FaultKind, Faults
 
 
 def zone_of(resource: Resource) -> str | None:
@@ -67,14 +68,21 @@ def check_quota(capacity: Capacity, resource: Resource, more: Mapping[str, int])
         raise _over_quota(capacity, resource, usage, capacity.limit(resource.location, usage), count)
 
 
-def refused_later(capacity: Capacity, resource: Resource, size: VirtualMachineSize, count: int = 1) -> str | None:
+def refused_later(
+    faults: Faults, capacity: Capacity, resource: Resource, size: VirtualMachineSize, count: int = 1
+) -> str | None:
     """Return the code with which making so many machines of a size is going to fail, or None.
 
     Raises:
         ArmError: 409, it is refused at once.
 
     """
-    code = capacity.refusal(resource.location, size, zone_of(resource))
+    no_room = "ZonalAllocationFailed" if zone_of(resource) else "AllocationFailed"
+    code = capacity.refusal(resource.location, size, zone_of(resource)) or faults.choose(
+        FaultKind.CAPACITY, resource.id, (SKU_NOT_AVAILABLE, no_room)
+    )
+    if code is None and faults.strikes(FaultKind.QUOTA, resource.id):
+        code = QUOTA_EXCEEDED
     if code == SKU_NOT_AVAILABLE:
         raise _sku_not_available(size, resource.location, zone_of(resource))
     if code == QUOTA_EXCEEDED:

@@ -101,7 +101,7 @@ class CapacityReservations(ComputeResourceType):
         check_quota(capacity, resource, more)
         private["refused"] = None
         if quantity > private.setdefault("allocated", 0):
-            private["refused"] = refused_later(capacity, resource, size, quantity - before)
+            private["refused"] = refused_later(self.cloud.faults, capacity, resource, size, quantity - before)
         capacity.use(part_of(resource.id, "subscriptions"), resource.location, more)
         private["quantity"] = quantity
         resource.body["sku"] = {"name": size.name, "capacity": quantity}

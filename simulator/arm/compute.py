@@ -149,7 +149,7 @@ class VirtualMachines(ComputeResourceType):
         check_quota(capacity, resource, more + cores_to_join(capacity, joined) if joined else more)
         resource.private["refused"] = None
         if not was_allocated and not (reservation and has_room(self.store, reservation)):
-            resource.private["refused"] = refused_later(capacity, resource, size)
+            resource.private["refused"] = refused_later(self.cloud.faults, capacity, resource, size)
         if existing and not was_allocated:
             properties["storageProfile"]["osDisk"] = _merged_disk(resource, existing)
         disk = self._update_disk(resource, existing) if existing and was_allocated else self._new_disk(resource, image)

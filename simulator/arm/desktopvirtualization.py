@@ -18,7 +18,7 @@ from simulator.arm.operations import Operations
 from simulator.arm.resource_type import ResourceType, object_in
 from simulator.arm.store import Resource
 from simulator.cloud import Cloud
-from simulator.fault_plan import FaultKind
+from simulator.faults import FaultKind
 from simulator.windows.guest import Guest
 
 HOST_POOLS = "Microsoft.DesktopVirtualization/hostPools"

@@ -1,7 +1,5 @@
 """Virtual machine extensions: how a machine is joined to Microsoft Entra ID or to a domain."""
 
-import asyncio
-import contextlib
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +14,8 @@ from simulator.arm.resource_type import object_in
 from simulator.arm.store import Resource, ResourceStore
 from simulator.cloud import Cloud
 from simulator.directory import MICROSOFT_INTUNE, HostnameDuplicate
-from simulator.fault_plan import FOREIGN_GROUP, FaultKind
+from simulator.fault_plan import FOREIGN_GROUP
+from simulator.faults import FaultKind
 from simulator.windows.domain import DomainError
 from simulator.windows.guest import Guest
 
@@ -100,7 +99,7 @@ class Extensions(ComputeResourceType):
         protected = resource.private.pop("protected")
         message = ""
         if handler == ENTRA_JOIN:
-            await self._join_entra_id(resource, machine)
+            self._join_entra_id(resource, machine)
         elif handler == DOMAIN_JOIN:
             message = self._join_domain(resource, machine, protected)
         self._note(resource, "succeeded", "Provisioning succeeded", message)
@@ -148,7 +147,7 @@ class Extensions(ComputeResourceType):
             "statuses": [{**status, "message": message} if message else status],
         }
 
-    async def _join_entra_id(self, resource: Resource, machine: Resource) -> None:
+    def _join_entra_id(self, resource: Resource, machine: Resource) -> None:
         identity = object_in(machine.body, "identity")
         guest = self.cloud.guests[machine.id.lower()]
         if "SystemAssigned" not in identity.get("type", ""):
@@ -159,36 +158,31 @@ class Extensions(ComputeResourceType):
         if guest.entra_joined:
             return
         if self.cloud.faults.strikes(FaultKind.JOIN_LIES, machine.id):
-            self.cloud.spawn(self._join_later(resource, machine, guest))
-            return
-        if self.cloud.faults.strikes(FaultKind.NAMESAKE, machine.id):
-            namesake = f"/subscriptions/{uuid.UUID(int=0)}/resourceGroups/{FOREIGN_GROUP}/{guest.computer_name}"
-            with contextlib.suppress(HostnameDuplicate):
-                self.cloud.directory.join_device(
-                    display_name=guest.computer_name, vm_id=namesake, os_version="10.0.26100.1"
-                )
+            self.cloud.spawn(self._register_later(resource, machine, guest))
+        else:
+            self._register(resource, machine, guest)
+
+    async def _register_later(self, resource: Resource, machine: Resource, guest: Guest) -> None:
+        """Join as the guest's own task does, if the machine is still there and the extension has not run again."""
+        await self.cloud.faults.until_stopped(self.cloud.clock.real_seconds(_JOIN_AGAIN_SECONDS))
+        if self.cloud.guests.get(machine.id.lower()) is guest and not guest.entra_joined:
+            self._register(resource, machine, guest)
+
+    def _register(self, resource: Resource, machine: Resource, guest: Guest) -> None:
+        directory, name = self.cloud.directory, guest.computer_name
         try:
-            device = self.cloud.directory.join_device(
-                display_name=guest.computer_name, vm_id=machine.id, os_version=f"10.0.{guest.os_build}"
-            )
+            if self.cloud.faults.strikes(FaultKind.NAMESAKE, machine.id):
+                directory.join_device(display_name=name, vm_id=_elsewhere(name), os_version="10.0.26100.1")
+            device = directory.join_device(display_name=name, vm_id=machine.id, os_version=f"10.0.{guest.os_build}")
         except HostnameDuplicate:
             # The real extension reports success, too: only the directory and the guest know better.
             return
         guest.entra_joined = True
         guest.entra_device_id = device["deviceId"]
-        guest.entra_tenant_id = identity["tenantId"]
+        guest.entra_tenant_id = object_in(machine.body, "identity")["tenantId"]
         settings = object_in(resource.properties, "settings")
         if settings.get("mdmId") == MICROSOFT_INTUNE:
             self.cloud.spawn(_enroll(self.cloud, guest, device))
-
-    async def _join_later(self, resource: Resource, machine: Resource, guest: Guest) -> None:
-        """Join as the guest's own task does, which tries again about every 15 minutes."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(
-                self.cloud.faults.until_stopped(), self.cloud.clock.real_seconds(_JOIN_AGAIN_SECONDS)
-            )
-        if self.cloud.guests.get(machine.id.lower()) is guest:
-            await self._join_entra_id(resource, machine)
 
     def _join_domain(self, resource: Resource, machine: Resource, protected: dict[str, Any]) -> str:
         """Join the machine to a domain and return what the handler says.
@@ -233,6 +227,12 @@ class Extensions(ComputeResourceType):
             f"type 'JsonADDomainExtension'). Error message: '{message}'. More information on troubleshooting is "
             "available at https://aka.ms/vmextensionwindowstroubleshoot. ",
         )
+
+
+def _elsewhere(name: str) -> str:
+    """Return the ARM id of a machine of this name in a subscription that is not served."""
+    group = f"/subscriptions/{uuid.UUID(int=0)}/resourceGroups/{FOREIGN_GROUP}"
+    return f"{group}/providers/Microsoft.Compute/virtualMachines/{name}"
 
 
 async def _enroll(cloud: Cloud, guest: Guest, device: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 Source: learn.microsoft.com/azure/azure-resource-manager/management/async-operations
 """
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from simulator.arm.errors import ArmError
-from simulator.fault_plan import FaultKind
-from simulator.faults import Fault
+from simulator.fault_rules import IN_GUEST
+from simulator.faults import Fault, FaultKind
 from simulator.ledger import LedgerEntry
 
 if TYPE_CHECKING:
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 
 RETRY_AFTER_SECONDS = 10
 """How long clients are asked to wait between polls: the least that the resource provider contract allows."""
-
-_IN_GUEST = re.compile(r"/virtualMachines/[^/]+/(extensions|runCommands)/", re.IGNORECASE)
-"""What the guest agent has to carry out."""
 
 Work = Callable[[], Awaitable[dict[str, Any] | None]]
 
@@ -44,6 +40,7 @@ class Operation:
         end_time: ISO 8601 UTC, or None while it is under way.
         error: Why it failed, or None.
         output: What its `Location` answers in the end, or None for no body.
+        gone: Whether its record is lost: nobody can read it, though its work goes on.
 
     """
 
@@ -57,6 +54,7 @@ class Operation:
     end_time: str | None = None
     error: ArmError | None = None
     output: dict[str, Any] | None = None
+    gone: bool = False
 
     @property
     def is_running(self) -> bool:
@@ -76,7 +74,6 @@ class Operations:
         self._cloud = cloud
         self.by_id: dict[str, Operation] = {}
         self._by_resource: dict[str, list[Operation]] = {}
-        self._gone: set[str] = set()
 
     def begin(
         self,
@@ -111,21 +108,18 @@ class Operations:
             entry=call.entry,
         )
         operation.entry.operation = operation.status
-        alive = (other for other in self._of(resource.id) if other.is_running)
-        operation.entry.overlaps = next((other.entry.sequence for other in alive), None)
+        others = self._by_resource.setdefault(resource.id.lower(), [])
+        operation.entry.overlaps = next((other.entry.sequence for other in others if other.is_running), None)
+        others.append(operation)
         self.by_id[operation_id] = operation
-        self._by_resource.setdefault(resource.id.lower(), []).append(operation)
         if exclusive:
             resource.operation = operation
         fault = self._cloud.faults.take(call.method, call.path, "operation")
         if fault and fault.how == "gone":
-            self._gone.add(operation_id)
-            fault = None
-        self._cloud.spawn(self._run(operation, resource, seconds, work, failed, fault))
+            operation.gone, fault = True, None
+        is_silent = bool(IN_GUEST.search(call.path)) and self._cloud.faults.strikes(FaultKind.AGENT_SILENT, call.path)
+        self._cloud.spawn(self._run(operation, resource, seconds, work, failed, fault, is_silent=is_silent))
         return operation
-
-    def _of(self, resource_id: str) -> list[Operation]:
-        return self._by_resource.get(resource_id.lower(), [])
 
     async def _run(
         self,
@@ -135,9 +129,11 @@ class Operations:
         work: Work,
         failed: Callable[[ArmError], None],
         fault: Fault | None,
+        *,
+        is_silent: bool,
     ) -> None:
         await self._cloud.clock.sleep(seconds)
-        if _IN_GUEST.search(resource.id) and self._cloud.faults.strikes(FaultKind.AGENT_SILENT, resource.id):
+        if is_silent:
             await self._cloud.faults.until_stopped()
         if not operation.is_running:
             return
@@ -196,7 +192,7 @@ class Operations:
 
         """
         operation = self.by_id.get(operation_id.lower())
-        if operation is None or operation.id in self._gone:
+        if operation is None or operation.gone:
             raise ArmError(404, "NotFound", f"The operation '{operation_id}' was not found.")
         if not monitor:
             headers = self._cloud.clock.retry_after(RETRY_AFTER_SECONDS) if operation.is_running else {}

@@ -18,7 +18,7 @@ from simulator.arm.operations import Operations
 from simulator.arm.resource_type import object_in
 from simulator.arm.store import Resource
 from simulator.cloud import Cloud
-from simulator.fault_plan import FaultKind
+from simulator.faults import FaultKind
 from simulator.windows.powershell import ScriptResult, run_script
 
 RUN_COMMANDS = "Microsoft.Compute/virtualMachines/runCommands"

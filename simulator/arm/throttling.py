@@ -99,13 +99,7 @@ class Throttle:
         kind = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}.get(method, "writes")
         bucket = self._front_door[kind]
         if seconds := bucket.take():
-            raise ArmError(
-                429,
-                "SubscriptionRequestsThrottled",
-                f"Number of '{kind}' requests for the subscription exceeded the limit. Please try again after "
-                f"'{math.ceil(seconds)}' seconds.",
-                headers=self._clock.retry_after(seconds),
-            )
+            raise too_many_requests(kind, seconds, self._clock.retry_after(seconds))
         return {f"x-ms-ratelimit-remaining-subscription-{kind}": str(bucket.remaining)}
 
     def charge(self, policy: str, machine_id: str = "") -> None:
@@ -120,20 +114,41 @@ class Throttle:
             buckets.insert(0, (PER_MACHINE, self._machines[policy][machine_id.lower()]))
         for policies, bucket in buckets:
             if seconds := bucket.take():
-                allowed = policies[policy].size
-                message = {
-                    "operationGroup": policy,
-                    "allowedRequestCount": allowed,
-                    "measuredRequestCount": allowed + 1,
-                }
-                raise TooManyComputeRequests(
-                    429,
-                    "OperationNotAllowed",
-                    "The server rejected the request because too many requests have been received for this "
-                    "subscription.",
-                    details=[{"code": "TooManyRequests", "target": policy, "message": json.dumps(message)}],
-                    headers={
-                        **self._clock.retry_after(seconds),
-                        "x-ms-ratelimit-remaining-resource": f"Microsoft.Compute/{policy};0",
-                    },
-                )
+                raise too_many_compute_requests(policy, policies[policy].size, self._clock.retry_after(seconds))
+
+
+def too_many_requests(kind: str, seconds: float, retry_after: dict[str, str]) -> ArmError:
+    """Return the 429 of the front door.
+
+    Args:
+        kind: `reads`, `writes` or `deletes`.
+        seconds: After how many seconds there is room again.
+        retry_after: The header that says so.
+
+    """
+    return ArmError(
+        429,
+        "SubscriptionRequestsThrottled",
+        f"Number of '{kind}' requests for the subscription exceeded the limit. Please try again after "
+        f"'{math.ceil(seconds)}' seconds.",
+        headers=retry_after,
+    )
+
+
+def too_many_compute_requests(policy: str, allowed: int, retry_after: dict[str, str]) -> TooManyComputeRequests:
+    """Return the 429 of the compute resource provider.
+
+    Args:
+        policy: The policy that was exceeded, such as `LowCostGet`.
+        allowed: How many requests it allows.
+        retry_after: The header that says when to come back.
+
+    """
+    message = {"operationGroup": policy, "allowedRequestCount": allowed, "measuredRequestCount": allowed + 1}
+    return TooManyComputeRequests(
+        429,
+        "OperationNotAllowed",
+        "The server rejected the request because too many requests have been received for this subscription.",
+        details=[{"code": "TooManyRequests", "target": policy, "message": json.dumps(message)}],
+        headers={**retry_after, "x-ms-ratelimit-remaining-resource": f"Microsoft.Compute/{policy};0"},
+    )

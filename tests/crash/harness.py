@@ -21,7 +21,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from local_stack import DEV_SERVER_ARGUMENTS, TEMPORAL
-from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, User
+from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, Step, User
 from models.documents import load_service_plans
 from models.provisioning_policy import UserAccountType
 from simulator import cloud as simulated
@@ -134,7 +134,7 @@ async def patiently(call: Callable[[], Awaitable[_T]], seconds: float = 30) -> _
             )
             if refused or time.monotonic() > deadline:
                 raise
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.4)
 
 
 class Run:
@@ -144,6 +144,7 @@ class Run:
         server: The simulated cloud's server.
         cloud: The simulated cloud.
         struck: How often each blow struck.
+        told: Computers whose account the admin was told to delete by hand, since its machine could not.
 
     """
 
@@ -158,6 +159,7 @@ class Run:
         self._thaws: set[asyncio.Task[None]] = set()
         self._restarting: asyncio.Task[None] | None = None
         self.struck: Counter[str] = Counter()
+        self.told: set[str] = set()
 
     async def watch(self, moment: str, request: web.Request) -> None:
         """Strike at the requests and moments of the scenario; the simulated cloud calls it."""
@@ -227,8 +229,10 @@ class Run:
         if wished.wish == "start again":
             await self._start(plan)
             return
+        handle, reason = self.handle_of(plan), {"reason": f"seed {self._scenario.seed}"}
+        # It may be gone by now.
         with contextlib.suppress(RPCError):
-            await patiently(lambda: self.handle_of(plan).signal(wished.wish, {"reason": f"seed {self._scenario.seed}"}))
+            await patiently(handle.cancel if wished.wish == "cancel" else lambda: handle.signal(wished.wish, reason))
 
     async def _start(self, plan: CloudPcPlan) -> None:
         service_plan = load_service_plans().find("CPC_E_2C_8GB_128GB")
@@ -297,14 +301,17 @@ class Run:
             while True:
                 description = await patiently(handle.describe)
                 if description.status != WorkflowExecutionStatus.RUNNING:
-                    return await patiently(handle.result), account
+                    return await patiently(lambda: handle.query(CloudPcWorkflow.cloud_pc)), account
                 if not ends and description.typed_search_attributes.get(temporal.STATUS) in SETTLED:
                     pc = await patiently(lambda: handle.query(CloudPcWorkflow.cloud_pc))
                     if pc.status in SETTLED and pc.pending_operation is None:
-                        if pc.status != CloudPcStatus.FAILED or not pc.status_detail or not pc.status_detail.leftovers:
+                        left = pc.status_detail.leftovers if pc.status_detail else ()
+                        if pc.status != CloudPcStatus.FAILED or not left:
                             return pc, account
+                        if Step.REMOVE_COMPUTER_ACCOUNT in left:
+                            self.told.add(pc.computer_name)
                         await patiently(lambda: handle.signal("deprovision"))
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.4)
 
     async def attempted(self, plan: CloudPcPlan, attempt: int) -> CloudPc:
         """Wait until an attempt of the Cloud PC has ended."""
@@ -314,7 +321,7 @@ class Run:
                 pc = await patiently(lambda: handle.query(CloudPcWorkflow.cloud_pc))
                 if pc.attempt == attempt and pc.status in SETTLED and pc.pending_operation is None:
                     return pc
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.4)
 
     async def failed_tasks(self, plan: CloudPcPlan) -> list[str]:
         """Return why workflow tasks of the Cloud PC's last run failed, other than by a death."""
@@ -338,7 +345,7 @@ def environment_of(server: SimulatorServer, stack: Stack) -> dict[str, str]:
         "AZURE_CLIENT_SECRET": simulated.CLIENT_SECRET,
         "AZURE_SUBSCRIPTION_ID": simulated.SUBSCRIPTION_ID,
         "AZURE_RESOURCE_GROUP": simulated.RESOURCE_GROUP,
-        "CLOUD_PC_POLL_INTERVAL": "0.1",
+        "CLOUD_PC_POLL_INTERVAL": "0.3",
         "CLOUD_PC_REQUEST_TIMEOUT": str(REQUEST_TIMEOUT),
         "TEMPORAL_ADDRESS": stack.server.address,
         JOIN_PASSWORD_VARIABLE: JOIN_PASSWORD,
@@ -391,7 +398,7 @@ async def run(stack: Stack, scenario: Scenario) -> Outcome:
             outcome.broken.append(f"not at rest {CONVERGENCE_SECONDS} s after the faults ended")
         else:
             outcome.statuses = [_ending(pc) for pc, _ in settled]
-            outcome.broken += broken(this.cloud, settled)
+            outcome.broken += broken(this.cloud, settled, this.told)
         for pc in scenario.cloud_pcs:
             outcome.broken += await this.failed_tasks(pc)
     outcome.fired = Counter({kind.value: times for kind, times in plan.fired.items()}) + this.struck

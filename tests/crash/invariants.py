@@ -1,7 +1,7 @@
 """What must hold when everything has come to rest; the cloud says so, not the product's own records."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from activities.assignment.role_assignments import (
     DESKTOP_VIRTUALIZATION_USER,
@@ -25,12 +25,15 @@ _TEMPORARY = (
 )
 
 
-def broken(cloud: Cloud, cloud_pcs: Iterable[tuple[CloudPc, UserAccountType]]) -> Iterator[str]:
+def broken(
+    cloud: Cloud, cloud_pcs: Iterable[tuple[CloudPc, UserAccountType]], told: Collection[str] = ()
+) -> Iterator[str]:
     """Yield each invariant that does not hold, in a line.
 
     Args:
         cloud: What exists and what was done.
         cloud_pcs: What is known of each Cloud PC, those that are gone included, with what its user was to be.
+        told: Computers whose account in the domain was left to the admin.
 
     """
     living = [(pc, account) for pc, account in cloud_pcs if pc.status in PROVISIONED]
@@ -41,7 +44,7 @@ def broken(cloud: Cloud, cloud_pcs: Iterable[tuple[CloudPc, UserAccountType]]) -
         yield from _differ(kind, found, [pattern.format(name) for name in names])
     for kind in _TEMPORARY:
         yield from _differ(kind, inventory.get(kind, []), [])
-    yield from _devices(cloud, living)
+    yield from _devices(cloud, living, told)
     yield from _differ(
         "session hosts",
         [
@@ -53,7 +56,9 @@ def broken(cloud: Cloud, cloud_pcs: Iterable[tuple[CloudPc, UserAccountType]]) -
     yield from _differ("role assignments", _role_assignments(cloud), _wanted_roles(living))
     hybrid = [pc.computer_name for pc, _ in living if pc.join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN]
     yield from _differ(
-        "computer accounts", [computer.name for computer in cloud.active_directory.computers.values()], hybrid
+        "computer accounts",
+        [computer.name for computer in cloud.active_directory.computers.values() if computer.name not in told],
+        hybrid,
     )
     for entry in cloud.ledger.entries:
         if entry.overlaps is not None:
@@ -67,10 +72,11 @@ def broken(cloud: Cloud, cloud_pcs: Iterable[tuple[CloudPc, UserAccountType]]) -
         yield from _differ("run commands", left, [])
 
 
-def _devices(cloud: Cloud, living: list[tuple[CloudPc, UserAccountType]]) -> Iterator[str]:
-    ours = {id: device for id, device in cloud.directory.devices.items() if _is_ours(device)}
+def _devices(cloud: Cloud, living: list[tuple[CloudPc, UserAccountType]], told: Collection[str]) -> Iterator[str]:
+    ours = [device["displayName"] for device in cloud.directory.devices.values() if _is_ours(device)]
+    # The directory synchronisation brings the devices of those accounts back.
     yield from _differ(
-        "Entra devices", [d["displayName"] for d in ours.values()], [pc.computer_name for pc, _ in living]
+        "Entra devices", [name for name in ours if name not in told], [pc.computer_name for pc, _ in living]
     )
     wanted = [(pc.entra_device_id, pc.user.id) for pc, _ in living]
     found = [

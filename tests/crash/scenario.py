@@ -10,7 +10,7 @@ from tests.workflows.conftest import connection, entra_connection, joining, poli
 
 Moment = Literal["before", "during", "after"]
 Blow = Literal["kill worker", "freeze worker", "kill server"]
-Wish = Literal["reprovision", "deprovision", "start again"]
+Wish = Literal["reprovision", "deprovision", "cancel", "start again"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def scenario(seed: int) -> Scenario:
     for _ in range(chance.randint(1, 6)):
         blow: Blow = chance.choices(("kill worker", "freeze worker", "kill server"), (6, 4, 1))[0]
         moment: Moment = chance.choice(("before", "during", "after"))
-        strikes.append(Strike(chance.randint(1, 60), moment, blow))
+        strikes.append(Strike(chance.randint(1, 40), moment, blow))
     return Scenario(
         seed=seed,
         cloud_pcs=tuple(_cloud_pc(chance, user, fault_requests) for user in users),
@@ -109,6 +109,6 @@ def _cloud_pc(chance: random.Random, user: str, fault_requests: int) -> CloudPcP
         made = policy(**account)
     wishes: list[Wished] = []
     for _ in range(chance.choice((0, 0, 1, 1, 2))):
-        wish: Wish = chance.choices(("reprovision", "deprovision", "start again"), (5, 2, 1))[0]
+        wish: Wish = chance.choices(("reprovision", "deprovision", "cancel", "start again"), (5, 2, 2, 1))[0]
         wishes.append(Wished(chance.randint(1, fault_requests), wish, chance.choice((1, 2, 2, 3))))
     return CloudPcPlan(user, made, connections, tuple(sorted(wishes, key=lambda wished: wished.after)))
