@@ -106,6 +106,9 @@ def _run_job(arguments: argparse.Namespace, job: int, reports: list[dict[str, An
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         for line in process.stdout:
+            if not line.startswith("{"):
+                # The SDK's core writes its warnings here too.
+                continue
             report = json.loads(line)
             reports.append(report)
             if report["broken"]:

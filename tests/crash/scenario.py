@@ -80,8 +80,8 @@ class Scenario:
 def scenario(seed: int) -> Scenario:
     """Return what a seed stands for."""
     chance = random.Random(f"scenario/{seed}")
-    users = chance.sample(["ada@contoso.com", "edsger@contoso.com", "grace@contoso.com"], chance.choice((1, 1, 1, 2)))
-    fault_requests = len(users) * chance.randint(100, 350)
+    users = chance.sample(["ada@contoso.com", "edsger@contoso.com", "grace@contoso.com"], chance.choice((1, 1, 1, 1, 2)))
+    fault_requests = len(users) * chance.randint(80, 300)
     strikes: list[Strike] = []
     for _ in range(chance.randint(1, 6)):
         blow: Blow = chance.choices(("kill worker", "freeze worker", "kill server"), (6, 4, 1))[0]
@@ -108,7 +108,7 @@ def _cloud_pc(chance: random.Random, user: str, fault_requests: int) -> CloudPcP
     else:
         made = policy(**account)
     wishes: list[Wished] = []
-    for _ in range(chance.choice((0, 0, 1, 1, 2))):
+    for _ in range(chance.choice((0, 0, 0, 1, 1, 2))):
         wish: Wish = chance.choices(("reprovision", "deprovision", "cancel", "start again"), (5, 2, 2, 1))[0]
         wishes.append(Wished(chance.randint(1, fault_requests), wish, chance.choice((1, 2, 2, 3))))
     return CloudPcPlan(user, made, connections, tuple(sorted(wishes, key=lambda wished: wished.after)))
