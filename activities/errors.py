@@ -39,6 +39,8 @@ _MAX_CODE = 100
 """Longest code of a service, characters: it becomes the type of an error."""
 MAX_RETRY_AFTER = timedelta(hours=1)
 """Longest delay that a service is granted; ARM's and Graph's limits refill within minutes."""
+_ENTRA_BUSY = "AADSTS90033"
+"""A transient error has occurred. Source: https://learn.microsoft.com/entra/identity-platform/reference-error-codes"""
 _NUMBER = re.compile("[0-9]{1,9}(\\.[0-9]{1,9})?")
 
 
@@ -135,9 +137,10 @@ def _from_arm(error: HttpResponseError, attempt: int) -> ApplicationError:
         # The text holds the whole answer of the token endpoint.
         match = re.search(r"AADSTS\d+", str(error))
         code = match[0] if match else "AuthenticationFailed"
-        return _error(
-            code, f"the worker's identity cannot sign in ({code})", error.status_code, delay=retry_after(headers)
-        )
+        message = f"the worker's identity cannot sign in ({code})"
+        # Entra ID says why where it refuses. What has no such code came from something before it that was busy.
+        may_pass = match is None or code == _ENTRA_BUSY
+        return _error(code, message, error.status_code, delay=retry_after(headers), is_transient=may_pass)
     code, message = arm_code(error), arm_message(error)
     # An answer that was cut off has no code, and no status of an error.
     was_cut_off = code in ("Unknown", "Http200")

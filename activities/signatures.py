@@ -5,7 +5,9 @@ same name and with the same types, which a test holds them to.
 """
 
 from enum import StrEnum
+from typing import Annotated
 
+from pydantic import Field
 from temporalio import activity
 
 from models.audit import Finding, PartKind
@@ -155,8 +157,8 @@ class CreateVirtualMachineInput(GraphModel):
 class VirtualMachine(StepResult):
     """A machine that exists and runs."""
 
-    id: str
-    """ARM id."""
+    id: Annotated[str, Field(pattern=r"(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/.+/virtualMachines/[^/]+$")]
+    """ARM id: a step that was completed by hand may give anything."""
     private_ip_address: str | None
 
 

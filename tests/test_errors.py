@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from azure.core.exceptions import ServiceRequestError
+from azure.identity.aio import DefaultAzureCredential
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -121,3 +122,22 @@ def test_messages_are_bounded_and_in_one_line() -> None:
 )
 def test_retry_after(headers: dict[str, str], delay: timedelta | None) -> None:
     assert retry_after(headers) == delay
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "retried"),
+    [
+        (429, "Too Many Requests", True),
+        (503, {"error": "temporarily_unavailable", "error_description": "AADSTS90033: A transient error."}, True),
+        (401, {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret."}, False),
+    ],
+    ids=["throttled", "busy", "refused"],
+)
+async def test_sign_in_failures(
+    simulator: SimulatorServer, clients: CloudClients, status: int, content: Any, retried: bool
+) -> None:
+    simulator.cloud.faults.add(Fault("POST", "/oauth2/v2.0/token$", status=status, content=content, times=9))
+    async with DefaultAzureCredential(retry_total=0) as credential:
+        scope = f"{simulator.cloud.base_url}/.default"
+        failed = await failure_of(lambda: credential.get_token(scope))
+    assert failed.non_retryable is not retried and "cannot sign in" in failed.message

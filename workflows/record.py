@@ -81,7 +81,7 @@ class CloudPcRecord:
     def __init__(self, request: CloudPcRequest) -> None:
         policy, user = request.policy, request.user
         self._request = request
-        self._names = _source_of_names(request.attempt)
+        self._names = _source_of_names()
         self._configuration = policy.domain_join_configurations[0]
         self.cloud_pc = request.cloud_pc or CloudPc(
             id=request.id,
@@ -289,12 +289,12 @@ class CloudPcRecord:
         )
 
 
-def _source_of_names(attempt: int) -> random.Random:
-    """Return where an attempt's computer names come from: a run that is reset gets the same ones."""
+def _source_of_names() -> random.Random:
+    """Return where a run's computer names come from: one that is reset gets the same ones, and no other does."""
     # Cloud PCs that were begun before go on under the names that they have.
-    if not workflow.patched("computer-names-of-attempt"):
+    if not workflow.patched("computer-names-of-run"):
         return workflow.random()
-    return random.Random(f"{workflow.info().first_execution_run_id}/{attempt}")  # noqa: S311 - names, no secrets
+    return random.Random(workflow.info().original_execution_run_id)  # noqa: S311 - names, no secrets
 
 
 def _title(step: Step) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import socket
 import subprocess
 import time
@@ -39,13 +40,11 @@ from workflows.temporal import PLUGIN
 
 _T = TypeVar("_T")
 
-CLOUD_SPEED = 300
-"""How many times faster than Azure the simulated cloud is."""
 REQUEST_TIMEOUT = 3.0
 """Real seconds that a request may take."""
 IDLE_SECONDS = 8
 """Real seconds without a request after which none is waited for."""
-CONVERGENCE_SECONDS = 90
+CONVERGENCE_SECONDS = 120
 """Real seconds in which everything must have come to rest when the faults are over."""
 
 
@@ -153,7 +152,8 @@ class Run:
         self.server, self.cloud, self._client = server, server.cloud, stack.client
         self._queue = workers.task_queue
         self._strikes = list(scenario.strikes)
-        self._requests, self._last_request = 0, time.monotonic()
+        self._requests = 0
+        self._last_request = math.inf
         self._passed = 0
         self._struck: web.Request | None = None
         self._thaws: set[asyncio.Task[None]] = set()
@@ -383,7 +383,7 @@ async def begun(
 async def run(stack: Stack, scenario: Scenario) -> Outcome:
     """Run a scenario to its end and judge what it left."""
     start = time.monotonic()
-    cloud = Cloud(speed=CLOUD_SPEED, seed=scenario.seed)
+    cloud = Cloud(speed=scenario.cloud_speed, seed=scenario.seed)
     cloud.faults.plan = plan = FaultPlan(scenario.seed, cloud.clock, late_seconds=REQUEST_TIMEOUT + 1)
     outcome = Outcome([])
     async with begun(stack, scenario, cloud) as this:
@@ -398,12 +398,23 @@ async def run(stack: Stack, scenario: Scenario) -> Outcome:
             outcome.broken.append(f"not at rest {CONVERGENCE_SECONDS} s after the faults ended")
         else:
             outcome.statuses = [_ending(pc) for pc, _ in settled]
+            outcome.broken += [f"{status}, for no good reason" for pc, _ in settled if (status := _unexcused(pc))]
             outcome.broken += broken(this.cloud, settled, this.told)
         for pc in scenario.cloud_pcs:
             outcome.broken += await this.failed_tasks(pc)
     outcome.fired = Counter({kind.value: times for kind, times in plan.fired.items()}) + this.struck
     outcome.seconds = time.monotonic() - start
     return outcome
+
+
+_GOOD_REASONS = frozenset({"HostnameDuplicate", "NoCapacity", "OSProvisioningClientError"})
+"""With which codes a Cloud PC may end `failed`: no product comes through what the fault plan does there."""
+
+
+def _unexcused(pc: CloudPc) -> str | None:
+    detail = pc.status_detail
+    is_excused = pc.status != CloudPcStatus.FAILED or (detail is not None and detail.code in _GOOD_REASONS)
+    return None if is_excused else f"{_ending(pc)}: {detail.message if detail else ''}"
 
 
 def _ending(pc: CloudPc) -> str:

@@ -2,15 +2,19 @@
 
 import random
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from models.azure_network_connection import AzureNetworkConnection
-from models.provisioning_policy import ProvisioningPolicy
+from models.provisioning_policy import DomainJoinType, ProvisioningPolicy
 from tests.workflows.conftest import connection, entra_connection, joining, policy
 
 Moment = Literal["before", "during", "after"]
 Blow = Literal["kill worker", "freeze worker", "kill server"]
 Wish = Literal["reprovision", "deprovision", "cancel", "start again"]
+
+
+FAST, SLOW = 300.0, 40.0
+"""Speeds of the simulated cloud: operations end before a killed worker counts as dead, or after it."""
 
 
 @dataclass(frozen=True)
@@ -65,39 +69,51 @@ class Scenario:
     workers: int
     fault_requests: int
     """How many requests to the cloud come until faults and blows end."""
+    cloud_speed: float = FAST
+    """How many times faster than Azure the simulated cloud is."""
 
     def __str__(self) -> str:
-        parts = [f"seed {self.seed}: {self.workers} workers, faults for {self.fault_requests} requests"]
+        parts = [
+            f"seed {self.seed}: {self.workers} workers, faults for {self.fault_requests} requests, "
+            f"cloud {self.cloud_speed:.0f} times faster than Azure"
+        ]
         for pc in self.cloud_pcs:
             wishes = ", ".join(f"{wish.wish} x{wish.times} at request {wish.after}" for wish in pc.wishes) or "none"
             kind = pc.policy.domain_join_type
             where = pc.connections[0].id if pc.connections else "hosted network"
-            parts.append(f"  {pc.user}: {kind}, {where}, {pc.policy.user_account_type}; wishes: {wishes}")
+            settings = f"{pc.policy.user_account_type}, {pc.policy.windows_setting.locale}"
+            parts.append(f"  {pc.user}: {kind}, {where}, {settings}; wishes: {wishes}")
         blows = ", ".join(f"{strike.blow} {strike.moment} +{strike.requests}" for strike in self.strikes)
         return "\n".join([*parts, f"  blows: {blows or 'none'}"])
+
+
+_USERS = ("ada@contoso.com", "edsger@contoso.com", "grace@contoso.com")
 
 
 def scenario(seed: int) -> Scenario:
     """Return what a seed stands for."""
     chance = random.Random(f"scenario/{seed}")
-    users = chance.sample(["ada@contoso.com", "edsger@contoso.com", "grace@contoso.com"], chance.choice((1, 1, 1, 1, 2)))
+    users = chance.sample(
+        ["ada@contoso.com", "edsger@contoso.com", "grace@contoso.com"], chance.choice((1, 1, 1, 1, 2))
+    )
     fault_requests = len(users) * chance.randint(80, 300)
     strikes: list[Strike] = []
     for _ in range(chance.randint(1, 6)):
         blow: Blow = chance.choices(("kill worker", "freeze worker", "kill server"), (6, 4, 1))[0]
         moment: Moment = chance.choice(("before", "during", "after"))
         strikes.append(Strike(chance.randint(1, 40), moment, blow))
-    return Scenario(
-        seed=seed,
-        cloud_pcs=tuple(_cloud_pc(chance, user, fault_requests) for user in users),
-        strikes=tuple(strikes),
-        workers=chance.choice((1, 1, 2)),
-        fault_requests=fault_requests,
-    )
+    cloud_pcs = tuple(_cloud_pc(chance, user, fault_requests) for user in users)
+    workers = chance.choice((1, 1, 2))
+    # A directory synchronisation takes up to an hour.
+    may_be_slow = not any(pc.policy.domain_join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN for pc in cloud_pcs)
+    speed = chance.choice((FAST, SLOW)) if may_be_slow else FAST
+    return Scenario(seed, cloud_pcs, tuple(strikes), workers, fault_requests, speed)
 
 
 def _cloud_pc(chance: random.Random, user: str, fault_requests: int) -> CloudPcPlan:
-    account = {"userAccountType": chance.choice(("standardUser", "administrator"))}
+    account: dict[str, Any] = {"userAccountType": chance.choice(("standardUser", "administrator"))}
+    if chance.random() < 0.25:
+        account["windowsSetting"] = {"locale": "de-DE"}
     connections: tuple[AzureNetworkConnection, ...] = ()
     if user.startswith("grace"):
         connections = (connection(),)

@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, PendingActivityState
 from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure
 from temporalio.api.workflowservice.v1 import (
     PauseActivityRequest,
@@ -17,6 +17,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from models.cloud_pc import Step
+from simulator.faults import Fault
 from tests.workflows.conftest import Handle, Lab
 from tests.workflows.requests_of_steps import REQUEST_OF
 
@@ -63,6 +64,19 @@ def hold(lab: Lab, held: Step) -> None:
     """Keep a step from coming to its end: Azure or Graph is not available to it."""
     method, path = REQUEST_OF[held]
     lab.fail(method, path, "ServiceUnavailable", status=503, times=10_000)
+
+
+def delay(lab: Lab, held: Step) -> None:
+    """Keep a step's activity in one attempt for a while: its request is answered late."""
+    method, path = REQUEST_OF[held]
+    lab.cloud.faults.add(Fault(method, path, when="after", how="late", seconds=2.0))
+
+
+async def until_started(handle: Handle, wanted: Step) -> None:
+    """Wait until a step's activity is in an attempt: the server lets it be failed by hand only then."""
+    async with asyncio.timeout(20):
+        while (await until_pending(handle, wanted)).state != PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
+            await asyncio.sleep(0.03)
 
 
 def release(lab: Lab) -> None:

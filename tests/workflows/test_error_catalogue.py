@@ -15,12 +15,12 @@ from models.cloud_pc import CloudPcRequest, CloudPcStatus, Step
 from simulator.active_directory import JOIN_PASSWORD
 from simulator.cloud import RESOURCE_GROUP, SUBSCRIPTION_ID
 from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Lab, connection, joining
-from tests.workflows.test_failures import REQUESTS
+from tests.workflows.requests_of_steps import FATAL, HYBRID
 from worker import make_worker
 from workflows.cloud_pc import CloudPcWorkflow
 from workflows.temporal import PLUGIN
 
-ALL_REQUESTS = {**REQUESTS, Step.JOIN_DOMAIN: ("PUT", r"extensions/JsonADDomainExtension$")}
+ALL_REQUESTS = {**FATAL, Step.JOIN_DOMAIN: HYBRID[Step.JOIN_DOMAIN]}
 OWN = ("adJoinCheck", "sourceImage", "Secret", "Subnet", "NameTaken", "HostnameDuplicate", "ScheduleToClose")
 """How the codes begin that this product gives itself; they come from what the cloud does, not from a fault."""
 INJECTED = sorted(

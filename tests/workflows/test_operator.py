@@ -9,7 +9,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from models.cloud_pc import CloudPc, CloudPcStatus, Step, StepState
+from models.cloud_pc import STAGES, CloudPc, CloudPcStatus, Stage, Step, StepState
 from models.provisioning_policy import UserAccountType
 from simulator.active_directory import JOIN_PASSWORD
 from tests.crash.invariants import broken
@@ -17,6 +17,7 @@ from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Lab, connection, jo
 from tests.workflows.operator import (
     begin_anew,
     complete,
+    delay,
     fail,
     hold,
     pause,
@@ -24,6 +25,7 @@ from tests.workflows.operator import (
     reset,
     unpause,
     until_pending,
+    until_started,
     workflow_tasks,
 )
 from tests.workflows.requests_of_steps import FATAL, NOT_FATAL, REQUEST_OF
@@ -38,8 +40,14 @@ def max_cached_workflows() -> int:
 
 @pytest.mark.parametrize(
     ("result", "said"),
-    [(b'{"detail": "made by hand"}', "id: missing"), (b'"yes"', "input"), (b"null", "input"), (b"not JSON", "input")],
-    ids=["fields", "text", "null", "bytes"],
+    [
+        (b'{"detail": "made by hand"}', "id: missing"),
+        (b'{"id": "/x", "privateIpAddress": null}', "id: '/x'"),
+        (b'"yes"', "input"),
+        (b"null", "input"),
+        (b"not JSON", "input"),
+    ],
+    ids=["fields", "id", "text", "null", "bytes"],
 )
 async def test_a_step_that_is_completed_with_a_result_of_no_use_runs_again(lab: Lab, result: bytes, said: str) -> None:
     hold(lab, Step.CREATE_VIRTUAL_MACHINE)
@@ -53,12 +61,15 @@ async def test_a_step_that_is_completed_with_a_result_of_no_use_runs_again(lab: 
 
 
 async def test_each_step_can_be_paused_begun_anew_and_let_go_on(lab: Lab) -> None:
-    made = policy(userAccountType="administrator")
-    for held in (*FATAL, *NOT_FATAL):
+    made = policy(userAccountType="administrator", windowsSetting={"locale": "de-DE"})
+    assignment = list(STAGES[Stage.ASSIGNMENT])
+    # In the order in which they run.
+    steps = [*(s for s in FATAL if s not in assignment), *(s for s in NOT_FATAL if s not in assignment), *assignment]
+    for held in steps:
         hold(lab, held)
     handle = await lab.start(made)
-    for held in (*FATAL, *NOT_FATAL):
-        await until_pending(handle, held, attempt=2)
+    for held in steps:
+        await until_pending(handle, held)
         await pause(lab, handle, held)
         lab.cloud.faults.rules = [rule for rule in lab.cloud.faults.rules if rule.path != REQUEST_OF[held][1]]
         await begin_anew(lab, handle, held, keep_paused=True)
@@ -71,12 +82,13 @@ async def test_each_step_can_be_paused_begun_anew_and_let_go_on(lab: Lab) -> Non
 
 
 async def test_a_fatal_step_that_is_failed_by_hand_takes_everything_away(lab: Lab) -> None:
-    handle = await lab.start()
     for attempt, failing in enumerate(FATAL, start=1):
-        if attempt > 1:
+        delay(lab, failing)
+        if attempt == 1:
+            handle = await lab.start()
+        else:
             await lab.signal(handle, "reprovision", b"{}")
-        hold(lab, failing)
-        await until_pending(handle, failing, attempt=2)
+        await until_started(handle, failing)
         await fail(lab, handle, failing)
         release(lab)
         pc = await lab.settled(handle, attempt)
@@ -89,10 +101,10 @@ async def test_a_fatal_step_that_is_failed_by_hand_takes_everything_away(lab: La
 async def test_steps_that_are_failed_by_hand_after_core_provisioning_are_warnings(lab: Lab) -> None:
     made = policy(userAccountType="administrator", windowsSetting={"locale": "de-DE"})
     for failing in NOT_FATAL:
-        hold(lab, failing)
+        delay(lab, failing)
     handle = await lab.start(made)
     for failing in NOT_FATAL:
-        await until_pending(handle, failing)
+        await until_started(handle, failing)
         await fail(lab, handle, failing)
     pc = await lab.settled(handle)
     assert pc.status == CloudPcStatus.PROVISIONED_WITH_WARNINGS
