@@ -83,7 +83,7 @@ async def ensure(
             case "Failed" | "Canceled":
                 if not replace_failed:
                     return await operations.begin_create_or_update(*ids, body())
-                await (await operations.begin_delete(*ids)).result()
+                await discard(operations, ids)
                 raise not_yet(f"{ids[-1]} had failed and was deleted", poll_interval)
             case state:
                 raise not_yet(f"{ids[-1]} is {state}", poll_interval)
@@ -127,6 +127,15 @@ async def remove(operations: Operations, ids: tuple[str, ...], *, poll_interval:
     except ResourceNotFoundError:
         # The resource group or the parent is gone, and the resource with it.
         return
+
+
+async def discard(operations: Operations, ids: tuple[str, ...]) -> None:
+    """Delete what failed and is in the way; where Azure loses sight of the deletion, the next attempt looks again."""
+    try:
+        await (await operations.begin_delete(*ids)).result()
+    except HttpResponseError as error:
+        if error.status_code != HTTPStatus.NOT_FOUND:
+            raise
 
 
 def is_owned(resource: Any, cloud_pc_id: str) -> bool:

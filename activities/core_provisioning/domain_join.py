@@ -122,6 +122,9 @@ class DomainJoin:
         words, numbers = _words_and_numbers(extension)
         if _DONE_ALL_THE_SAME in words.lower() or _ALREADY_JOINED in numbers:
             return True
+        if not numbers:
+            # It has not come to a join, so none was refused: Azure gave up before.
+            return False
         number = next((number for number in numbers if number in _CODES), None)
         code = _CODES[number] if number else "adJoinCheckUnknownError"
         message = f"joining {domain.name} as {domain.username} failed: {words or 'the guest says nothing'}"

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.error_catalogue import find
 from activities.errors import not_yet
-from activities.long_running import complete, remove
+from activities.long_running import complete, discard, remove
 from activities.signatures import CloudPcReference, FailureDetails
 from cloud.clients import CloudClients
 from models.validation import bounded
@@ -74,7 +74,7 @@ class GuestScripts:
                 case "Succeeded":
                     return None
                 case "Failed" | "TimedOut" | "Canceled" | "Outdated":
-                    await (await commands.begin_delete(*ids)).result()
+                    await discard(commands, ids)
                 case "Missing":
                     pass
                 case state:

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,10 @@ async def _run_seeds(directory: Path, arguments: argparse.Namespace) -> int:
     from tests.crash.steps import table
     from tests.crash.worker_process import prepare
 
+    this = asyncio.current_task()
+    assert this
+    # With everything that it has started.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     prepare()
     failed = 0
     async with running_stack(directory, authority) as stack:

@@ -120,6 +120,14 @@ async def test_a_hosted_network_whose_making_failed_is_made_again(lab: Lab, how:
     assert len(lab.exists("Microsoft.Network/virtualNetworks", "rg-cloud-pcs")) == 1
 
 
+@pytest.mark.parametrize("path", [VM, r"runCommands/disable-windows-reset$"])
+async def test_what_failed_is_made_again_though_azure_loses_sight_of_its_deletion(lab: Lab, path: str) -> None:
+    lab.fail("PUT", path, "InternalOperationError", when="operation")
+    lab.fail("DELETE", path, when="operation", how="gone")
+    pc = await lab.provisioned()
+    assert pc.status == CloudPcStatus.PROVISIONED, (pc.status_detail, pc.warnings)
+
+
 @pytest.mark.parametrize("code", ["ExpiredAuthenticationToken", "InvalidAuthenticationToken"])
 async def test_a_token_that_has_expired_fails_no_step_in_a_later_attempt(lab: Lab, code: str) -> None:
     said = "Lifetime validation failed, the token is expired."

@@ -466,3 +466,13 @@ def failed_with(pc: CloudPc, step_name: Step, code: str) -> Any:
     assert (detail.step, detail.code, detail.leftovers) == (step_name, code, ()), detail
     assert detail.remedy
     return detail
+
+
+@pytest.mark.parametrize("how", ["answer", "canceled"])
+async def test_a_join_that_azure_gave_up_before_it_began_is_tried_again(lab: Lab, how: str) -> None:
+    lab.fail(
+        "PUT", r"extensions/JsonADDomainExtension$", "VMExtensionManagementInternalError", when="operation", how=how
+    )
+    made = joining("hybridAzureADJoin", connection())
+    pc = await lab.provisioned(made, "grace@contoso.com", [connection()])
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
