@@ -22,12 +22,12 @@ from tests.workflows.conftest import Handle, Lab
 from tests.workflows.requests_of_steps import REQUEST_OF
 
 
-async def reset(lab: Lab, handle: Handle, event_id: int) -> None:
-    """Reset the workflow to one of its workflow tasks, as `temporal workflow reset` does."""
+async def reset(lab: Lab, handle: Handle, event_id: int, run_id: str = "") -> None:
+    """Reset the workflow's current run, or another, to a workflow task, as `temporal workflow reset` does."""
     await lab.client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=lab.client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=handle.id),
+            workflow_execution=WorkflowExecution(workflow_id=handle.id, run_id=run_id),
             reason="by hand",
             workflow_task_finish_event_id=event_id,
             request_id=str(uuid.uuid4()),

@@ -30,6 +30,7 @@ from tests.workflows.operator import (
 )
 from tests.workflows.requests_of_steps import FATAL, NOT_FATAL, REQUEST_OF
 from workflows import temporal
+from workflows.audit import AuditRequest, AuditWorkflow
 
 
 @pytest.fixture
@@ -172,3 +173,20 @@ async def test_a_reset_to_any_workflow_task_neither_doubles_nor_loses(
 def again_account(pc: CloudPc) -> Any:
     applies = step(pc, Step.ASSIGN_USER_AS_ADMINISTRATOR).state != StepState.NOT_APPLICABLE
     return UserAccountType.ADMINISTRATOR if applies else UserAccountType.STANDARD_USER
+
+
+async def test_a_reset_of_an_earlier_run_leaves_what_the_audit_finds(lab: Lab) -> None:
+    handle = await lab.start()
+    await lab.settled(handle)
+    run_id = (await handle.describe()).run_id
+    await lab.signal(handle, "reprovision", b"{}")
+    second = await lab.settled(handle, attempt=2)
+    earlier = lab.client.get_workflow_handle(handle.id, run_id=run_id)
+    await reset(lab, handle, (await workflow_tasks(earlier))[0], run_id)
+    # The earlier run's wish is given to it again, so it is made twice.
+    third = await lab.settled(handle, attempt=2)
+    assert third.computer_name != second.computer_name
+    result = await lab.client.execute_workflow(
+        AuditWorkflow.run, AuditRequest(), id=f"audit-{uuid.uuid4()}", task_queue=lab.task_queue
+    )
+    assert {finding.computer_name for finding in result.findings} == {second.computer_name}
