@@ -215,7 +215,8 @@ async def heartbeats() -> AsyncGenerator[None, None]:
     """Heartbeat regularly, as long as the body runs, with the token of the operation under way.
 
     The lease on what the activity works on lasts as long as the server is sure to have heard of it: the SDK
-    sends a heartbeat when 0.8 of the timeout have passed since the last one.
+    sends a heartbeat when 0.8 of the timeout have passed since the last one. It is renewed more often than there
+    is a heartbeat, for a token that comes soon after one would be held back.
     """
     held = list(activity.info().heartbeat_details)
     timeout = (activity.info().heartbeat_timeout or timedelta(seconds=30)).total_seconds()
@@ -226,9 +227,10 @@ async def heartbeats() -> AsyncGenerator[None, None]:
     async def beat() -> None:
         nonlocal last
         while True:
-            await asyncio.sleep(timeout / 10)
+            for _ in range(3):
+                await asyncio.sleep(timeout / 10)
+                last = time.monotonic()
             activity.heartbeat(*held)
-            last = time.monotonic()
 
     beating = asyncio.create_task(beat())
     try:

@@ -9,8 +9,8 @@ import pytest_asyncio
 import trustme
 
 from tests.crash.harness import Stack, run, running_stack
-from tests.crash.scenario import Moment, scenario
-from tests.crash.steps import STEPS, JoinType, run_steps
+from tests.crash.scenario import scenario
+from tests.crash.steps import JoinType, Moment, run_steps, struck_steps
 from tests.crash.worker_process import prepare
 
 SEEDS = (0, 6, 7, 14)
@@ -26,15 +26,15 @@ async def stack(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory)
         yield made
 
 
-LIVES: list[tuple[JoinType, Moment]] = [("azureADJoin", "before"), ("hybridAzureADJoin", "during")]
-"""The long run has all three moments of both."""
+LIVES: list[tuple[JoinType, Moment]] = [("azureADJoin", "polling"), ("hybridAzureADJoin", "during")]
+"""The long run has all four moments of both."""
 
 
 async def test_every_step_survives_a_kill_in_its_middle(stack: Stack) -> None:
     outcomes = await asyncio.gather(*(run_steps(stack, *life) for life in LIVES))
     for life, outcome in zip(LIVES, outcomes, strict=True):
         assert outcome.broken == [], life
-        assert set(outcome.struck) == set(STEPS[life[0]]), life
+        assert set(outcome.struck) == set(struck_steps(*life)), life
 
 
 async def test_whatever_dies_everything_is_right_in_the_end(stack: Stack) -> None:
