@@ -142,13 +142,14 @@ class Run:
     Attributes:
         server: The simulated cloud's server.
         cloud: The simulated cloud.
+        workers: The worker processes.
         struck: How often each blow struck.
         told: Computers whose account the admin was told to delete by hand, since its machine could not.
 
     """
 
     def __init__(self, stack: Stack, scenario: Scenario, server: SimulatorServer, workers: WorkerProcesses) -> None:
-        self._stack, self._scenario, self._workers = stack, scenario, workers
+        self._stack, self._scenario, self.workers = stack, scenario, workers
         self.server, self.cloud, self._client = server, server.cloud, stack.client
         self._queue = workers.task_queue
         self._strikes = list(scenario.strikes)
@@ -185,17 +186,17 @@ class Run:
                 self._restarting = asyncio.create_task(self._restart_server())
                 self.struck[blow] += 1
             return
-        number = self._workers.sender_of(request.headers.get("User-Agent", ""))
+        number = self.workers.sender_of(request.headers.get("User-Agent", ""))
         if number is None:
             return
         self.struck[blow] += 1
         if blow == "kill worker":
-            self._workers.kill(number)
+            self.workers.kill(number)
         else:
-            self._workers.freeze(number)
+            self.workers.freeze(number)
             task = asyncio.create_task(self._thaw(number))
             self._thaws.add(task)
-        self._workers.start()
+        self.workers.start()
 
     async def _restart_server(self) -> None:
         await asyncio.to_thread(self._stack.server.kill)
@@ -205,7 +206,7 @@ class Run:
     async def _thaw(self, number: int) -> None:
         # Longer than the server takes to give the work to somebody else.
         await asyncio.sleep(2.5 * HEARTBEAT_TIMEOUT)
-        self._workers.thaw(number)
+        self.workers.thaw(number)
 
     async def until_request(self, number: int) -> None:
         """Wait until so many requests have come to the cloud, or none comes any more."""
@@ -216,7 +217,7 @@ class Run:
         """Start a worker in place of one that has ended by itself."""
         while True:
             await asyncio.sleep(0.5)
-            self._workers.revive(self._scenario.workers)
+            self.workers.revive(self._scenario.workers)
 
     async def live(self, plan: CloudPcPlan) -> None:
         """Start a Cloud PC and send what is wished of it."""
@@ -270,8 +271,8 @@ class Run:
         self._strikes.clear()
         for task in self._thaws:
             task.cancel()
-        for number in list(self._workers.frozen):
-            self._workers.thaw(number)
+        for number in list(self.workers.frozen):
+            self.workers.thaw(number)
         if self._restarting:
             await self._restarting
 

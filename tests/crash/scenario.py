@@ -126,5 +126,7 @@ def _cloud_pc(chance: random.Random, user: str, fault_requests: int) -> CloudPcP
     wishes: list[Wished] = []
     for _ in range(chance.choice((0, 0, 0, 1, 1, 2))):
         wish: Wish = chance.choices(("reprovision", "deprovision", "cancel", "start again"), (5, 2, 2, 1))[0]
-        wishes.append(Wished(chance.randint(1, fault_requests), wish, chance.choice((1, 2, 2, 3))))
+        wishes.append(
+            Wished(chance.randint(1, 40 if wish == "cancel" else fault_requests), wish, chance.choice((1, 2, 2, 3)))
+        )
     return CloudPcPlan(user, made, connections, tuple(sorted(wishes, key=lambda wished: wished.after)))

@@ -1,17 +1,24 @@
 """A fixed set of what the long run of the crash harness does; see `python -m tests.crash --help`."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 import trustme
+from aiohttp import web
 
-from tests.crash.harness import Stack, run, running_stack
-from tests.crash.scenario import scenario
+from models.cloud_pc import CloudPcStatus
+from simulator.cloud import Cloud
+from simulator.ledger import PATH
+from tests.crash.harness import Stack, begun, run, running_stack
+from tests.crash.invariants import broken
+from tests.crash.scenario import FAST, CloudPcPlan, Scenario, scenario
 from tests.crash.steps import JoinType, Moment, run_steps, struck_steps
 from tests.crash.worker_process import prepare
+from tests.workflows.conftest import policy
 
 SEEDS = (0, 6, 7, 14)
 """They have killed and frozen workers, doubled wishes, a cancellation, two Cloud PCs and a hybrid join among them."""
@@ -46,3 +53,28 @@ async def test_whatever_dies_everything_is_right_in_the_end(stack: Stack) -> Non
 async def test_a_temporal_server_that_dies_loses_nothing(stack: Stack) -> None:
     outcome = await run(stack, scenario(SEED_WITH_A_DYING_SERVER))
     assert outcome.broken == [] and outcome.fired["kill server"] > 0
+
+
+async def test_a_worker_that_wakes_up_between_its_look_and_its_request_changes_nothing(stack: Stack) -> None:
+    life = CloudPcPlan("ada@contoso.com", policy(), (), ())
+    scenario = Scenario(seed=0, cloud_pcs=(life,), strikes=(), workers=1, fault_requests=0)
+    async with begun(stack, scenario, Cloud(speed=FAST)) as run:
+
+        async def freeze(moment: str, request: web.Request) -> None:
+            looks = request.method == "GET" and re.search(r"/networkInterfaces/[^/]+$", request[PATH])
+            if looks and moment == "after" and not run.workers.frozen:
+                number = run.workers.sender_of(request.headers["User-Agent"])
+                assert number is not None
+                run.workers.freeze(number)
+                run.workers.start()
+
+        run.server.watcher = freeze
+        await run.live(life)
+        assert (await run.at_rest(life))[0].status == CloudPcStatus.PROVISIONED
+        run.server.watcher = None
+        await run.handle_of(life).signal("deprovision")
+        gone = await run.at_rest(life, ends=True)
+        [sleeper] = run.workers.frozen
+        run.workers.thaw(sleeper)
+        await asyncio.sleep(2)
+        assert list(broken(run.cloud, [gone])) == []
