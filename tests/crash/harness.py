@@ -44,6 +44,8 @@ REQUEST_TIMEOUT = 3.0
 """Real seconds that a request may take."""
 IDLE_SECONDS = 8
 """Real seconds without a request after which none is waited for."""
+FAULT_SECONDS = 90
+"""Real seconds that faults last at most."""
 CONVERGENCE_SECONDS = 120
 """Real seconds in which everything must have come to rest when the faults are over."""
 
@@ -209,8 +211,9 @@ class Run:
         self.workers.thaw(number)
 
     async def until_request(self, number: int) -> None:
-        """Wait until so many requests have come to the cloud, or none comes any more."""
-        while self._requests < number and time.monotonic() - self._last_request < IDLE_SECONDS:
+        """Wait until so many requests have come to the cloud, or none comes any more, or it has been long enough."""
+        end = time.monotonic() + FAULT_SECONDS
+        while self._requests < number and time.monotonic() < min(end, self._last_request + IDLE_SECONDS):
             await asyncio.sleep(0.05)
 
     async def supervise(self) -> None:
