@@ -128,7 +128,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="cloud-pc-crash-") as temporary:
         directory = arguments.logs or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
-        return int(asyncio.run(_run_seeds(directory, arguments)) > 0)
+        try:
+            return int(asyncio.run(_run_seeds(directory, arguments)) > 0)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            return 130
 
 
 if __name__ == "__main__":

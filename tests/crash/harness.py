@@ -272,8 +272,7 @@ class Run:
     async def peace(self) -> None:
         """End faults and blows; whoever stands still goes on."""
         self._strikes.clear()
-        for task in self._thaws:
-            task.cancel()
+        self.stop_thawing()
         for number in list(self.workers.frozen):
             self.workers.thaw(number)
         if self._restarting:
@@ -282,6 +281,11 @@ class Run:
     def handle_of(self, plan: CloudPcPlan) -> Handle:
         """Return the Cloud PC's workflow, whichever its current run is."""
         return self._client.get_workflow_handle_for(CloudPcWorkflow.run, self.id_of(plan))
+
+    def stop_thawing(self) -> None:
+        """Let nobody who stands still go on by itself."""
+        for task in self._thaws:
+            task.cancel()
 
     async def at_rest(
         self, plan: CloudPcPlan, *, ends: bool = False, within: float = CONVERGENCE_SECONDS
@@ -378,6 +382,7 @@ async def begun(
             yield made
         finally:
             supervisor.cancel()
+            made.stop_thawing()
             workers.stop()
             for pc in scenario.cloud_pcs:
                 with contextlib.suppress(RPCError):

@@ -166,6 +166,7 @@ async def test_a_session_host_is_available_after_a_while(arm: Arm) -> None:
     assert (await hosts.get(GROUP, "pool", "pc1")).status == "Available"
 
 
+@pytest.mark.parametrize("speed", [20.0])
 async def test_writes_to_one_network_conflict(arm: Arm) -> None:
     await arm.network()
     subnets = arm.clients.network.subnets

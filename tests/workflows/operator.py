@@ -105,6 +105,13 @@ async def pause(lab: Lab, handle: Handle, paused: Step) -> None:
     )
 
 
+async def until_paused(handle: Handle, paused: Step) -> None:
+    """Wait until no attempt of a paused step is in work any more: it would succeed in spite of the pause."""
+    async with asyncio.timeout(20):
+        while (await until_pending(handle, paused)).state != PendingActivityState.PENDING_ACTIVITY_STATE_PAUSED:
+            await asyncio.sleep(0.03)
+
+
 async def unpause(lab: Lab, handle: Handle, paused: Step) -> None:
     """Let a step go on, as `temporal activity unpause` does."""
     await lab.client.workflow_service.unpause_activity(

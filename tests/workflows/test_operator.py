@@ -24,6 +24,7 @@ from tests.workflows.operator import (
     release,
     reset,
     unpause,
+    until_paused,
     until_pending,
     until_started,
     workflow_tasks,
@@ -72,6 +73,7 @@ async def test_each_step_can_be_paused_begun_anew_and_let_go_on(lab: Lab) -> Non
     for held in steps:
         await until_pending(handle, held)
         await pause(lab, handle, held)
+        await until_paused(handle, held)
         lab.cloud.faults.rules = [rule for rule in lab.cloud.faults.rules if rule.path != REQUEST_OF[held][1]]
         await begin_anew(lab, handle, held, keep_paused=True)
         paused = await until_pending(handle, held)
