@@ -103,6 +103,7 @@ async def test_extensions_come_one_after_another(arm: Arm) -> None:
     await (await extensions.begin_create_or_update(GROUP, "pc1", "script", second)).result()
 
 
+@pytest.mark.parametrize("speed", [50.0])
 async def test_run_commands_side_by_side(arm: Arm) -> None:
     await (await begin(arm, "pc1")).result()
     machines, commands = arm.clients.compute.virtual_machines, arm.clients.compute.virtual_machine_run_commands
@@ -118,8 +119,10 @@ async def test_run_commands_side_by_side(arm: Arm) -> None:
     await (await commands.begin_create_or_update(GROUP, "pc1", "later", body)).result()
     command = await commands.get_by_virtual_machine(GROUP, "pc1", "later", expand="instanceView")
     assert command.properties.instance_view.execution_state == "Running"
-    await asyncio.sleep(0.05)
-    command = await commands.get_by_virtual_machine(GROUP, "pc1", "later", expand="instanceView")
+    async with asyncio.timeout(10):
+        while command.properties.instance_view.execution_state == "Running":
+            await asyncio.sleep(0.05)
+            command = await commands.get_by_virtual_machine(GROUP, "pc1", "later", expand="instanceView")
     assert command.properties.instance_view.output == "late"
 
 
