@@ -9,7 +9,6 @@ from azure.keyvault.secrets.aio import SecretClient
 
 from models.azure_network_connection import SecretReference
 
-
 _confided: ContextVar[list[str] | None] = ContextVar("confided", default=None)
 
 
