@@ -216,20 +216,26 @@ async def heartbeats() -> AsyncGenerator[None, None]:
 
     The lease on what the activity works on lasts as long as the server is sure to have heard of it: the SDK
     sends a heartbeat when 0.8 of the timeout have passed since the last one. It is renewed more often than there
-    is a heartbeat, for a token that comes soon after one would be held back.
+    is a heartbeat, for a token that comes soon after one would be held back. Once it has run out it stays so:
+    a process that wakes up would else renew it before the code that it interrupted comes to its request.
     """
     held = list(activity.info().heartbeat_details)
     timeout = (activity.info().heartbeat_timeout or timedelta(seconds=30)).total_seconds()
     last = time.monotonic()
     token = _held.set(held)
-    lease.hold(lambda: last + timeout * 0.2)
+
+    def deadline() -> float:
+        return last + timeout * 0.2
+
+    lease.hold(deadline)
 
     async def beat() -> None:
         nonlocal last
         while True:
             for _ in range(3):
                 await asyncio.sleep(timeout / 10)
-                last = time.monotonic()
+                if (now := time.monotonic()) <= deadline():
+                    last = now
             activity.heartbeat(*held)
 
     beating = asyncio.create_task(beat())

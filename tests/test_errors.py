@@ -8,9 +8,7 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 from azure.identity.aio import DefaultAzureCredential
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
 
-from activities.boundary import ActivityBoundary
 from activities.errors import retry_after
 from activities.signatures import FailureDetails, FindUserInput
 from activities.users import Users
@@ -18,18 +16,13 @@ from cloud.clients import CloudClients
 from models.validation import MAX_MESSAGE, bounded
 from simulator.faults import Fault
 from simulator.server import SimulatorServer
+from tests.attempt import inside_boundary
 
 
 async def failure_of(call: Any) -> ApplicationError:
     """Run something inside the activity boundary and return what it lets out."""
-
-    class Inner:
-        async def execute_activity(self, _input: object) -> Any:
-            return await call()
-
-    boundary = ActivityBoundary().intercept_activity(Inner())  # type: ignore[arg-type]
     with pytest.raises(ApplicationError) as failed:
-        await ActivityEnvironment().run(boundary.execute_activity, None)
+        await inside_boundary(call)
     return failed.value
 
 

@@ -19,11 +19,9 @@ from kiota_abstractions.api_error import APIError
 from kiota_serialization_json.json_parse_node import JsonParseNode
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
 
 from activities import signatures as s
 from activities.assignment.session_host import Assignment
-from activities.boundary import ActivityBoundary
 from activities.core_provisioning.allocate_capacity import AllocateCapacity
 from activities.core_provisioning.computer_name import ComputerNames
 from activities.core_provisioning.entra_join import EntraJoin
@@ -35,6 +33,7 @@ from activities.errors import MAX_RETRY_AFTER, application_error, retry_after
 from activities.users import Users
 from models.provisioning_policy import GalleryImage
 from models.validation import MAX_MESSAGE
+from tests.attempt import inside_boundary
 from tests.properties.conftest import Living, OddServer
 from tests.properties.strategies import LONG_TEXTS, TEXTS, VALUES, examples
 
@@ -242,21 +241,8 @@ STEPS = [
 
 async def outcome(living: Living, step: str) -> s.StepResult | ApplicationError:
     """Run an activity inside the boundary; a failure is one that people can read."""
-
-    class Inner:
-        async def execute_activity(self, _input: object) -> Any:
-            return await steps(living)[step]()
-
-    environment = ActivityEnvironment()
-    environment.info = ActivityEnvironment.default_info().__class__(
-        **{
-            **{name: getattr(environment.info, name) for name in environment.info.__dataclass_fields__},
-            "start_to_close_timeout": timedelta(seconds=60),
-        }
-    )
-    boundary = ActivityBoundary().intercept_activity(Inner())  # type: ignore[arg-type]
     try:
-        return await environment.run(boundary.execute_activity, None)
+        return await inside_boundary(steps(living)[step])
     except ApplicationError as failed:
         return seen(failed)
 
