@@ -6,7 +6,6 @@ from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.core.polling import AsyncLROPoller
-from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.error_catalogue import find
@@ -17,10 +16,10 @@ from cloud.clients import CloudClients
 from models.validation import bounded
 
 _TIMEOUT_IN_SECONDS = 600
-_ATTEMPTS = 3
-"""After so many attempts a script that fails has failed for good; what is no script's fault is retried longer."""
-_REVISION = "revision"
-"""Tag of a run command."""
+_RUNS = 3
+"""A script that fails so often has failed for good; what is no script's fault is retried longer."""
+_REVISION, _RUN = "revision", "run"
+"""Tags of a run command; the second is the number of this run, from 1: attempts end for other reasons too."""
 
 
 class GuestScripts:
@@ -70,30 +69,35 @@ class GuestScripts:
         body = _body(cloud_pc, script, parameters or {}, secrets or {}, revision)
 
         async def begin() -> AsyncLROPoller[Any] | None:
-            match await _state(commands, ids, revision):
+            state, run = await _state(commands, ids, revision)
+            match state:
                 case "Succeeded":
                     return None
-                case "Failed" | "TimedOut" | "Canceled" | "Outdated":
+                case "Failed" | "TimedOut":
+                    run += 1
+                    await discard(commands, ids)
+                case "Canceled" | "Outdated" | "NotMade":
                     await discard(commands, ids)
                 case "Missing":
                     pass
-                case state:
+                case _:
                     raise not_yet(f"the run command {command} is {state}", self._poll_interval)
-            return await commands.begin_create_or_update(*ids, body)
+            return await commands.begin_create_or_update(*ids, {**body, "tags": {**body["tags"], _RUN: str(run)}})
 
         async def resume(token: str) -> AsyncLROPoller[Any]:
             return await commands.begin_create_or_update(*ids, {}, continuation_token=token)
 
         await complete("/".join(ids), resume=resume, begin=begin, poll_interval=self._poll_interval)
         # The provisioning state says only that the script was started.
-        view = (await _get(commands, ids)).properties.instance_view
+        found = await _get(commands, ids)
+        view = found.properties.instance_view
         if view.execution_state != "Succeeded" or view.exit_code != 0:
             text: str = view.error or view.output or view.execution_message or "the script wrote nothing"
             raise ApplicationError(
                 bounded(text),
                 FailureDetails(remedy=remedy or find("GuestScriptFailed").remedy),
                 type="GuestScriptFailed",
-                non_retryable=activity.info().attempt >= _ATTEMPTS,
+                non_retryable=_run(found) >= _RUNS,
                 next_retry_delay=timedelta(seconds=self._poll_interval),
             )
         return bounded(view.output or "")
@@ -121,20 +125,27 @@ async def _get(commands: Any, ids: tuple[str, str, str]) -> Any:
     return await commands.get_by_virtual_machine(*ids, expand="instanceView")
 
 
-async def _state(commands: Any, ids: tuple[str, str, str], revision: str) -> str:
+async def _state(commands: Any, ids: tuple[str, str, str], revision: str) -> tuple[str, int]:
+    """Return how a run command is, and the number of its run."""
     try:
         found = await _get(commands, ids)
     except ResourceNotFoundError:
-        return "Missing"
+        return "Missing", 1
+    run = _run(found)
     if found.properties.provisioning_state in ("Failed", "Canceled"):
-        return "Failed"
+        return "NotMade", run
     view = found.properties.instance_view
     if view is None or view.execution_state in ("Pending", "Running", "Unknown"):
-        return "Running"
+        return "Running", run
     tags: dict[str, str] = found.tags or {}
     if tags.get(_REVISION, "") != revision:
-        return "Outdated"
-    return "Failed" if view.execution_state == "Succeeded" and view.exit_code else view.execution_state
+        return "Outdated", run
+    return "Failed" if view.execution_state == "Succeeded" and view.exit_code else view.execution_state, run
+
+
+def _run(command: Any) -> int:
+    tags: dict[str, str] = command.tags or {}
+    return int(tags.get(_RUN, "1"))
 
 
 def script_text(package: str, name: str) -> str:

@@ -82,6 +82,17 @@ async def test_a_post_provisioning_step_fails(lab: Lab, failing: Step) -> None:
     assert step(pc, Step.ASSIGN_USER).state == StepState.SUCCEEDED
 
 
+async def test_a_script_has_its_runs_however_often_azure_was_busy(lab: Lab) -> None:
+    failing = Step.RESIZE_OS_DISK_PARTITION
+    lab.cloud.defects[GUEST_DEFECTS[failing]] = 1
+    lab.fail("PUT", r"/runCommands/resize-os-disk-partition$", "ServiceUnavailable", 503, times=2)
+
+    pc = await _administrators(lab)
+
+    [warning] = pc.warnings
+    assert (warning.step, warning.code, warning.attempts) == (failing, "GuestScriptFailed", 5)
+
+
 async def test_all_post_provisioning_steps_fail(lab: Lab) -> None:
     lab.cloud.defects.update(dict.fromkeys(GUEST_DEFECTS.values(), 1))
 
