@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 from temporalio.client import (
     Client,
+    WithStartWorkflowOperation,
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
@@ -26,10 +27,11 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities import search_attributes
 from models.audit import OLDER_THAN, Finding, FindingState
 from models.azure_network_connection import AzureNetworkConnection, UnusableConnectionError, connections_of
 from models.base import GraphModel
@@ -47,6 +49,7 @@ from models.cloud_pc import (
 )
 from models.doctor import CheckState
 from models.documents import DocumentError, load_connection, load_policy, load_service_plans
+from models.fleet import Change, FleetPlan
 from models.provisioning_policy import PolicyId, ProvisioningPolicy, RegionName, UserAccountType
 from models.service_plan import ServicePlan, ServicePlanCatalogue
 from models.validation import bounded, problems
@@ -63,7 +66,16 @@ from workflows.audit import (
 from workflows.cloud_pc import CloudPcWorkflow
 from workflows.doctor import DoctorRequest, DoctorResponse, DoctorWorkflow
 from workflows.process import end_process
-from workflows.provisioning_policy import ProvisioningPolicyWorkflow, ProvisionRequest, ProvisionResponse
+from workflows.provision import ProvisionRequest, ProvisionResponse, ProvisionWorkflow
+from workflows.provisioning_policy import (
+    ApplyRequest,
+    FleetPlanWorkflow,
+    PlanResponse,
+    PolicyState,
+    PolicyStatus,
+    ProvisioningPolicyWorkflow,
+)
+from workflows.rollout import RolloutRequest, RolloutState, RolloutWorkflow
 
 DONE, FAILED, WRONG_INPUT, NOT_FOUND, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXIT_CODES = """\b
@@ -76,10 +88,16 @@ Exit codes:
   130  interrupted by Ctrl-C; what was asked for goes on
 """
 
-_RUNNING = 'WorkflowType="CloudPcWorkflow" AND ExecutionStatus="Running"'
 _LOOK_EVERY = 0.5
 _ANSWER_WITHIN = timedelta(seconds=20)
-_SETTLED = frozenset({CloudPcStatus.PROVISIONED, CloudPcStatus.PROVISIONED_WITH_WARNINGS, CloudPcStatus.FAILED})
+_SETTLED = frozenset(
+    {
+        CloudPcStatus.PROVISIONED,
+        CloudPcStatus.PROVISIONED_WITH_WARNINGS,
+        CloudPcStatus.IN_GRACE_PERIOD,
+        CloudPcStatus.FAILED,
+    }
+)
 _MARKS = {
     StepState.PENDING: ("·", "dim"),
     StepState.RUNNING: ("▶", "cyan"),
@@ -101,6 +119,17 @@ _FINDING_MARKS = {
     FindingState.MISSING: ("!", "yellow"),
     FindingState.DIFFERENT: ("!", "yellow"),
     FindingState.NOT_CHECKED: ("?", "yellow"),
+}
+
+_CHANGE_MARKS = {
+    Change.CREATED: ("+", "green"),
+    Change.KEPT: ("·", "dim"),
+    Change.CHANGED_ON_NEXT_REPROVISION: ("~", "cyan"),
+    Change.IN_GRACE_PERIOD: ("!", "yellow"),
+    Change.GRACE_PERIOD_STARTED: ("!", "yellow"),
+    Change.GRACE_PERIOD_CANCELLED: ("✔", "green"),
+    Change.TAKEN_AWAY: ("✘", "red"),
+    Change.NOT_PROVISIONED: ("–", "dim"),
 }
 
 # What is piped into a file or another program is not cut to the width of a terminal.
@@ -207,6 +236,89 @@ def provision(
         user=user,
     )
     return asyncio.run(_provision(request, wait, as_json))
+
+
+@cli.command()
+@click.argument("policy_file", metavar="POLICY", type=click.Path(path_type=Path))
+@_connection_files
+@_plans_file
+@_as_json
+def plan(policy_file: Path, connection_files: tuple[Path, ...], plans_file: Path | None, as_json: bool) -> int:
+    """Show what applying a policy would do to its groups' Cloud PCs; changes nothing.
+
+    The exit code is 1 when quota or addresses do not suffice, or apply would stop before Cloud PCs lose their user.
+    """
+    return asyncio.run(_show_plan(_apply_request(policy_file, connection_files, plans_file), as_json))
+
+
+@cli.command()
+@click.argument("policy_file", metavar="POLICY", type=click.Path(path_type=Path))
+@_connection_files
+@_plans_file
+@click.option("--wait", is_flag=True, help="Stay until groups and Cloud PCs have been brought into line.")
+@_as_json
+def apply(
+    policy_file: Path, connection_files: tuple[Path, ...], plans_file: Path | None, wait: bool, as_json: bool
+) -> int:
+    """Apply a policy: whoever is in its groups and licensed gets a Cloud PC, whoever leaves loses theirs.
+
+    From now on groups and licences are looked at regularly. Cloud PCs that exist keep their settings until they are
+    reprovisioned.
+    """
+    request = _apply_request(policy_file, connection_files, plans_file)
+    if not request.policy.assignments:
+        click.echo(f"{policy_file}: assignments: none, so that nobody gets a Cloud PC", err=True)
+    return asyncio.run(_apply(request, wait, as_json))
+
+
+@cli.command()
+@click.argument("policy_file", metavar="POLICY", type=click.Path(path_type=Path))
+@_connection_files
+@_reason
+@click.option(
+    "--canary", default=1, show_default=True, type=click.IntRange(0, 1000), help="Cloud PCs in the first wave."
+)
+@click.option(
+    "--wave", default=20, show_default=True, type=click.IntRange(1, 1000), help="Cloud PCs in every other wave."
+)
+@click.option(
+    "--max-failure-rate",
+    default=0.1,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of failed Cloud PCs above which it pauses.",
+)
+@click.option("--everyone", is_flag=True, help="Reprovision those too that have these settings already.")
+@click.option("--wait", is_flag=True, help="Stay until the rollout has ended or paused.")
+@_as_json
+def rollout(
+    policy_file: Path,
+    connection_files: tuple[Path, ...],
+    reason: str,
+    canary: int,
+    wave: int,
+    max_failure_rate: float,
+    everyone: bool,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    """Reprovision a policy's Cloud PCs in waves, with all their data lost: those made from other settings.
+
+    It pauses by itself when too many fail. Steer it with the signals pause, resume and abort:
+    temporal workflow signal --workflow-id rollout-POLICY_ID --name resume
+    """
+    policy = load_policy(policy_file)
+    request = RolloutRequest(
+        rollout_id=f"{policy.id}-{datetime.now(UTC):%Y%m%d-%H%M%S}",
+        policy=policy,
+        connections=_connections(policy_file, policy, connection_files),
+        reason=reason,
+        canary_size=canary,
+        wave_size=wave,
+        max_failure_rate=max_failure_rate,
+        everyone=everyone,
+    )
+    return asyncio.run(_rollout(request, wait, as_json))
 
 
 @cli.command()
@@ -352,7 +464,7 @@ async def _provision(request: ProvisionRequest, wait: bool, as_json: bool) -> in
     client = await temporal.connect()
     async with _answers():
         response: ProvisionResponse = await client.execute_workflow(
-            ProvisioningPolicyWorkflow.run,
+            ProvisionWorkflow.run,
             request,
             id=f"provision-{request.policy.id}-{request.user.casefold()}",
             task_queue=temporal.TASK_QUEUE,
@@ -378,6 +490,113 @@ async def _provision(request: ProvisionRequest, wait: bool, as_json: bool) -> in
     return await _follow(client.get_workflow_handle_for(CloudPcWorkflow.run, response.cloud_pc_id), as_json)
 
 
+async def _show_plan(request: ApplyRequest, as_json: bool) -> int:
+    client = await temporal.connect()
+    async with _answers():
+        response: PlanResponse = await client.execute_workflow(
+            FleetPlanWorkflow.run,
+            request,
+            id=f"plan-{request.policy.id}-{uuid.uuid4().hex[:8]}",
+            task_queue=temporal.TASK_QUEUE,
+            execution_timeout=timedelta(minutes=10),
+        )
+    if as_json:
+        _print_json(_plain(response))
+    else:
+        _print_fleet_plan(response.plan)
+        for need in response.requirements:
+            line = f"{need.name}: {need.needed} needed, {need.available} free"
+            _out.print(Text(line, style="green" if need.is_met else "red"))
+        if response.is_held:
+            ceiling = f"gracePeriodCeiling of {request.policy.grace_period_ceiling}"
+            _out.print(Text(f"More lose their user than the {ceiling}: apply will wait for proceed", style="red"))
+    return FAILED if response.is_held or not all(need.is_met for need in response.requirements) else DONE
+
+
+async def _apply(request: ApplyRequest, wait: bool, as_json: bool) -> int:
+    client = await temporal.connect()
+    handle = client.get_workflow_handle_for(ProvisioningPolicyWorkflow.run, f"policy-{request.policy.id}")
+    begin = WithStartWorkflowOperation(
+        ProvisioningPolicyWorkflow.run,
+        request,
+        id=handle.id,
+        task_queue=temporal.TASK_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary=request.policy.display_name,
+        search_attributes=_of_policy(request.policy),
+    )
+    async with _answers():
+        status: PolicyStatus = await client.execute_update_with_start_workflow(  # pyright: ignore[reportUnknownMemberType] - untyped in the SDK
+            "apply", request, start_workflow_operation=begin, result_type=PolicyStatus, rpc_timeout=_ANSWER_WITHIN
+        )
+        while wait and status.state == PolicyState.RECONCILING:
+            await asyncio.sleep(_LOOK_EVERY)
+            status = await handle.query(ProvisioningPolicyWorkflow.provisioning_policy, rpc_timeout=_ANSWER_WITHIN)
+    if as_json:
+        _print_json(_plain(status))
+    elif status.state == PolicyState.RECONCILING:
+        _out.print(f"Policy {status.id} is applied; look with: starter.py list --policy {status.id}")
+    else:
+        if status.plan:
+            _print_fleet_plan(status.plan)
+        if status.problem:
+            _out.print(Text(f"{status.state}: {status.problem}", style="red"))
+    return DONE if status.state in (PolicyState.WAITING, PolicyState.RECONCILING) else FAILED
+
+
+async def _rollout(request: RolloutRequest, wait: bool, as_json: bool) -> int:
+    client = await temporal.connect()
+    id = f"rollout-{request.policy.id}"
+    async with _answers():
+        try:
+            handle = await client.start_workflow(
+                RolloutWorkflow.run,
+                request,
+                id=id,
+                task_queue=temporal.TASK_QUEUE,
+                static_summary=f"Rollout of {request.policy.display_name}",
+                search_attributes=_of_policy(request.policy),
+            )
+        except WorkflowAlreadyStartedError as error:
+            raise StarterError(f"{id}: a rollout is under way; send it the signal resume or abort", FAILED) from error
+        while True:
+            progress = await handle.query(RolloutWorkflow.rollout, rpc_timeout=_ANSWER_WITHIN)
+            if not wait or progress.state != RolloutState.RUNNING:
+                break
+            await asyncio.sleep(_LOOK_EVERY)
+    if as_json:
+        _print_json(_plain(progress))
+    else:
+        done = f"{progress.reprovisioned} reprovisioned, {progress.failed} failed, {progress.remaining} remaining"
+        _out.print(f"Rollout {progress.rollout_id}: {progress.state}, {done}")
+        for failed in progress.failed_cloud_pcs:
+            _out.print(Text(f"✘ {failed}: starter.py status {failed}", style="red"))
+        if progress.problem:
+            _out.print(Text(progress.problem, style="yellow"))
+        if progress.state == RolloutState.RUNNING:
+            _out.print(f"Look with: temporal workflow query --workflow-id {id} --type rollout")
+    return FAILED if progress.failed or progress.state == RolloutState.PAUSED else DONE
+
+
+def _of_policy(policy: ProvisioningPolicy) -> TypedSearchAttributes:
+    return TypedSearchAttributes([SearchAttributePair(search_attributes.POLICY_ID, policy.id)])
+
+
+def _print_fleet_plan(fleet_plan: FleetPlan) -> None:
+    for planned in fleet_plan.changes:
+        mark, style = _CHANGE_MARKS[planned.change]
+        reason = f": {planned.reason}" if planned.reason else ""
+        service_plan = f" {planned.service_plan}" if planned.service_plan else ""
+        line = f"{mark} {planned.change} {planned.user_principal_name}{service_plan}{reason}"
+        _out.print(Text(line, style=style))
+    if fleet_plan.left_off:
+        _out.print(f"… and {fleet_plan.left_off} more")
+    for note in fleet_plan.notes:
+        _out.print(Text(f"! {note}", style="yellow"))
+    counts = [f"{number} {change}" for change, number in fleet_plan.counts.items() if number]
+    _out.print(", ".join(counts) or "nothing to do")
+
+
 async def _status(name: str, wait: bool, as_json: bool) -> int:
     client = await temporal.connect()
     handle = await _find(client, name)
@@ -389,11 +608,11 @@ async def _status(name: str, wait: bool, as_json: bool) -> int:
 
 async def _list(status_name: str | None, policy_id: str | None, as_json: bool) -> int:
     client = await temporal.connect()
-    query = _RUNNING
+    query = search_attributes.RUNNING
     if status_name:
-        query += f' AND {temporal.STATUS.name}="{status_name}"'
+        query += f' AND {search_attributes.STATUS.name}="{status_name}"'
     if policy_id:
-        query += f' AND {temporal.POLICY_ID.name}="{_quoted(policy_id)}"'
+        query += f' AND {search_attributes.POLICY_ID.name}="{_quoted(policy_id)}"'
     rows: list[dict[str, Any]] = []
     async with _answers():
         async for execution in client.list_workflows(query):
@@ -401,12 +620,12 @@ async def _list(status_name: str | None, policy_id: str | None, as_json: bool) -
             rows.append(
                 {
                     "id": execution.id,
-                    "status": found.get(temporal.STATUS),
-                    "computerName": found.get(temporal.COMPUTER_NAME),
+                    "status": found.get(search_attributes.STATUS),
+                    "computerName": found.get(search_attributes.COMPUTER_NAME),
                     "userPrincipalName": await execution.memo_value("userPrincipalName", None),
-                    "policyId": found.get(temporal.POLICY_ID),
-                    "servicePlan": found.get(temporal.SERVICE_PLAN),
-                    "troubledSteps": list(found.get(temporal.WARNINGS) or []),
+                    "policyId": found.get(search_attributes.POLICY_ID),
+                    "servicePlan": found.get(search_attributes.SERVICE_PLAN),
+                    "troubledSteps": list(found.get(search_attributes.WARNINGS) or []),
                 }
             )
     if as_json:
@@ -567,17 +786,21 @@ def _finding_line(finding: Finding) -> str:
 async def _find(client: Client, name: str) -> Handle:
     """Return the Cloud PC of this id, computer name, user principal name or user object id."""
     quoted = _quoted(name)
-    query = f'{_RUNNING} AND (WorkflowId="{quoted}" OR {temporal.COMPUTER_NAME.name}="{quoted}"'
-    query += f' OR {temporal.USER_ID.name}="{quoted}")'
+    query = f'{search_attributes.RUNNING} AND (WorkflowId="{quoted}"'
+    query += f' OR {search_attributes.COMPUTER_NAME.name}="{quoted}"'
+    query += f' OR {search_attributes.USER_ID.name}="{quoted}")'
     async with _answers():
         ids = [execution.id async for execution in client.list_workflows(query, limit=2)]
         if not ids:
-            everyone = [execution async for execution in client.list_workflows(_RUNNING)]
+            everyone = [execution async for execution in client.list_workflows(search_attributes.RUNNING)]
             users = {execution.id: await execution.memo_value("userPrincipalName", "") for execution in everyone}
             ids = [cloud_pc_id for cloud_pc_id, user in users.items() if user.casefold() == name.casefold()]
             if not ids:
                 known = [*users, *users.values()]
-                known += [execution.typed_search_attributes.get(temporal.COMPUTER_NAME) or "" for execution in everyone]
+                known += [
+                    execution.typed_search_attributes.get(search_attributes.COMPUTER_NAME) or ""
+                    for execution in everyone
+                ]
                 hint = _suggestion(name, known, "see starter.py list")
                 raise StarterError(f"{name}: no such Cloud PC; {hint}", NOT_FOUND)
     if len(ids) > 1:
@@ -720,6 +943,15 @@ def _print_cloud_pc(pc: CloudPc, as_json: bool, *, steps: bool = True) -> None:
         _out.print(Text(f"Waiting       {pc.pending_operation}, until the current attempt has ended"))
 
 
+def _apply_request(policy_file: Path, connection_files: tuple[Path, ...], plans_file: Path | None) -> ApplyRequest:
+    policy, plans = load_policy(policy_file), load_service_plans(plans_file)
+    for assignment in policy.assignments:
+        if assignment.service_plan_id:
+            _plan(plans, assignment.service_plan_id, f"{policy_file}: assignments: servicePlanId")
+    connections = _connections(policy_file, policy, connection_files)
+    return ApplyRequest(policy=policy, connections=connections, service_plans=plans)
+
+
 def _connections(
     policy_file: Path, policy: ProvisioningPolicy, connection_files: tuple[Path, ...]
 ) -> tuple[AzureNetworkConnection, ...]:
@@ -729,12 +961,12 @@ def _connections(
         raise StarterError(f"{policy_file}: {error} (--connection)", WRONG_INPUT) from error
 
 
-def _plan(plans: ServicePlanCatalogue, plan_id: str) -> ServicePlan:
+def _plan(plans: ServicePlanCatalogue, plan_id: str, where: str = "--service-plan") -> ServicePlan:
     if plan := plans.find(plan_id):
         return plan
     known = [plan.id for plan in plans.service_plans]
     hint = _suggestion(plan_id, known, f"use one of: {', '.join(known)}")
-    raise StarterError(f"--service-plan: {plan_id}: no such plan; {hint}", WRONG_INPUT)
+    raise StarterError(f"{where}: {plan_id}: no such plan; {hint}", WRONG_INPUT)
 
 
 def _suggestion(word: str, known: list[str], otherwise: str) -> str:

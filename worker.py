@@ -25,6 +25,7 @@ from activities.core_provisioning.primary_user import PrimaryUserAssignment
 from activities.core_provisioning.virtual_machine import VirtualMachines
 from activities.deprovisioning import Deprovisioning
 from activities.doctor import Doctor
+from activities.fleet import Fleet
 from activities.post_provisioning.steps import PostProvisioning
 from activities.users import Users
 from cloud.clients import CloudClients, SignInError, cloud_clients
@@ -33,12 +34,17 @@ from workflows.audit import AuditWorkflow, RemainsWorkflow, RepairWorkflow
 from workflows.cloud_pc import CloudPcWorkflow
 from workflows.doctor import DoctorWorkflow
 from workflows.process import end_process
-from workflows.provisioning_policy import ProvisioningPolicyWorkflow
+from workflows.provision import ProvisionWorkflow
+from workflows.provisioning_policy import FleetPlanWorkflow, ProvisioningPolicyWorkflow
+from workflows.rollout import RolloutWorkflow
 from workflows.temporal import TASK_QUEUE, ConnectionFailedError, connect, require_search_attributes
 
 WORKFLOWS = [
     CloudPcWorkflow,
+    ProvisionWorkflow,
     ProvisioningPolicyWorkflow,
+    FleetPlanWorkflow,
+    RolloutWorkflow,
     DoctorWorkflow,
     AuditWorkflow,
     RepairWorkflow,
@@ -51,7 +57,7 @@ def activities(clients: CloudClients) -> list[Callable[..., Coroutine[Any, Any, 
     """Return every activity, bound to the clients."""
     post, assignment, deprovisioning = PostProvisioning(clients), Assignment(clients), Deprovisioning(clients)
     domain_join = DomainJoin(clients)
-    doctor, audit = Doctor(clients), Audit(clients)
+    doctor, audit, fleet = Doctor(clients), Audit(clients), Fleet(clients)
     return [
         Users(clients).find_user,
         ComputerNames(clients).choose_computer_name,
@@ -90,6 +96,12 @@ def activities(clients: CloudClients) -> list[Callable[..., Coroutine[Any, Any, 
         doctor.check_single_sign_on,
         audit.audit,
         audit.revoke_roles,
+        fleet.plan_fleet,
+        fleet.reconcile_fleet,
+        fleet.check_room,
+        fleet.choose_cloud_pcs,
+        fleet.start_wave,
+        fleet.await_wave,
     ]
 
 

@@ -4,9 +4,8 @@ Nothing is changed but by `revoke_roles`. What is ours is known by the tags of `
 that `RoleAssignment` gives, and by the machine that an Entra device or a session host names.
 """
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -20,11 +19,10 @@ from msgraph.generated.models.device import Device
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
-from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities import naming
+from activities import naming, search_attributes
 from activities.assignment.role_assignments import (
     DESKTOP_VIRTUALIZATION_USER,
     VIRTUAL_MACHINE_ADMINISTRATOR_LOGIN,
@@ -32,6 +30,7 @@ from activities.assignment.role_assignments import (
     RoleAssignment,
     RoleAssignments,
 )
+from activities.concurrency import each
 from activities.core_provisioning.domain_join import EXTENSION
 from activities.devices import Devices
 from activities.errors import application_error
@@ -70,8 +69,6 @@ _RESOURCES_API = "2024-07-01"
 _SESSION_HOSTS_API = "2024-04-03"
 """api-version in the command that removes a session host."""
 
-_RUNNING = 'WorkflowType="CloudPcWorkflow" AND ExecutionStatus="Running"'
-_COMPUTER_NAME = SearchAttributeKey.for_keyword("CloudPcName")
 _ANSWER_WITHIN = timedelta(seconds=10)
 _AT_ONCE = 8
 """How many Cloud PCs, or devices, are asked about at the same time."""
@@ -176,8 +173,8 @@ class _Reading:
     async def _ask_fleet(self) -> Fleet:
         """Ask every Cloud PC how it is."""
         names = {
-            execution.id: execution.typed_search_attributes.get(_COMPUTER_NAME) or ""
-            async for execution in self._temporal.list_workflows(_RUNNING)
+            execution.id: execution.typed_search_attributes.get(search_attributes.COMPUTER_NAME) or ""
+            async for execution in self._temporal.list_workflows(search_attributes.RUNNING)
         }
         since = activity.info().started_time
         return await self._asked(names, Fleet((), {}, since))
@@ -201,7 +198,7 @@ class _Reading:
             except (WorkflowQueryFailedError, ApplicationError):
                 silent[id] = names[id]
 
-        await _each(names, ask)
+        await each(names, ask, at_once=_AT_ONCE)
         return Fleet(tuple(said.values()), silent, fleet.since)
 
     async def _ask_again(self, fleet: Fleet) -> Fleet:
@@ -448,8 +445,8 @@ class _Reading:
             parts[parts.index(machine)] = replace(machine, domain=domain)
 
         hybrid = [pc for pc in fleet.cloud_pcs if pc.join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN]
-        await _each([pc for pc in hybrid if pc.entra_device_id], living)
-        await _each([part for part in self._orphans(fleet) if part.is_domain_joined], orphaned)
+        await each([pc for pc in hybrid if pc.entra_device_id], living, at_once=_AT_ONCE)
+        await each([part for part in self._orphans(fleet) if part.is_domain_joined], orphaned, at_once=_AT_ONCE)
 
     async def _domain_of(self, machine: Part) -> ActiveDirectoryDomain | None:
         """Return the domain that a machine's network reaches, by the connections that were given."""
@@ -493,9 +490,15 @@ class _Reading:
                     )
                 )
 
-        settled = (CloudPcStatus.PROVISIONED, CloudPcStatus.PROVISIONED_WITH_WARNINGS)
-        await _each([pc for pc in fleet.cloud_pcs if pc.status in settled and not fleet.in_work(pc)], living)
-        await _each([part for part in self._orphans(fleet) if part.kind == PartKind.DEVICE], orphaned)
+        settled = (
+            CloudPcStatus.PROVISIONED,
+            CloudPcStatus.PROVISIONED_WITH_WARNINGS,
+            CloudPcStatus.IN_GRACE_PERIOD,
+        )
+        await each(
+            [pc for pc in fleet.cloud_pcs if pc.status in settled and not fleet.in_work(pc)], living, at_once=_AT_ONCE
+        )
+        await each([part for part in self._orphans(fleet) if part.kind == PartKind.DEVICE], orphaned, at_once=_AT_ONCE)
 
     async def _primary_users(self, managed_device_id: str) -> list[str] | None:
         """Return the ids of a managed device's primary users, none or one; None where there is no such device."""
@@ -513,22 +516,6 @@ class _Reading:
 
     def _graph_delete(self, path: str) -> str:
         return f"az rest --method DELETE --url {self._clients.settings.graph_url}/v1.0/{path}"
-
-
-async def _each(items: Iterable[_Item], work: Callable[[_Item], Awaitable[None]]) -> None:
-    """Do something with each item, some at once."""
-    room = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(item: _Item) -> None:
-        async with room:
-            await work(item)
-
-    tasks = [asyncio.ensure_future(one(item)) for item in items]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 def _untagged_disk(item: Json, computers: dict[str, Part]) -> Part | None:

@@ -337,6 +337,7 @@ CATALOGUE: tuple[Entry, ...] = (
     _terminal("conflict", "the object is being used otherwise", DEFAULT_REMEDY, _INTUNE),
     _terminal("NotImplemented", "Graph does not offer this in the cloud in use", DEFAULT_REMEDY, _INTUNE),
     _terminal("UserNotFound", "Entra ID knows no such user", "correct the user"),
+    _terminal("GroupNotFound", "Entra ID knows no such group", "correct the groupId of the policy's assignment"),
     _terminal("UserDisabled", "the user's account is disabled", "enable the account"),
     _terminal(
         "UserNotSynchronized",

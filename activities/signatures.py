@@ -11,12 +11,13 @@ from pydantic import Field
 from temporalio import activity
 
 from models.audit import Finding, PartKind
-from models.azure_network_connection import ActiveDirectoryDomain, AzureNetworkConnection
+from models.azure_network_connection import ActiveDirectoryDomain, AzureNetworkConnection, Connections
 from models.base import GraphModel
-from models.cloud_pc import User
+from models.cloud_pc import Reprovision, User
 from models.doctor import Check, Identity
-from models.provisioning_policy import CustomImage, DomainJoinType, GalleryImage
-from models.service_plan import ServicePlan
+from models.fleet import FleetPlan, Requirement
+from models.provisioning_policy import CustomImage, DomainJoinType, GalleryImage, ProvisioningPolicy
+from models.service_plan import ServicePlan, ServicePlanCatalogue
 
 NOT_YET = "NotYet"
 """Type of the error by which an activity asks to be run again, as a look at something slow."""
@@ -597,4 +598,115 @@ async def audit(request: AuditInput) -> AuditResult:
 @activity.defn
 async def revoke_roles(request: RevokeRolesInput) -> StepResult:
     """Take role assignments away that this product made."""
+    raise NotImplementedError
+
+
+class FleetInput(GraphModel):
+    """A policy with all that its Cloud PCs are made from."""
+
+    policy: ProvisioningPolicy
+    connections: Connections = ()
+    service_plans: ServicePlanCatalogue
+
+
+class ReconcileInput(FleetInput):
+    """What may be done."""
+
+    grace_period_starts: int
+    """How many Cloud PCs may lose their user; when there are more, none does."""
+
+
+class Reconciled(GraphModel):
+    """What was done."""
+
+    plan: FleetPlan
+    is_held: bool
+    """Whether more Cloud PCs would lose their user than may, so that none did."""
+
+
+class RoomInput(FleetInput):
+    """How many Cloud PCs are to be made."""
+
+    created: dict[str, int]
+    """Their number by the service plan's id."""
+
+
+class Room(GraphModel):
+    """What they need of quota and addresses against what is free."""
+
+    requirements: tuple[Requirement, ...]
+
+
+class ChooseInput(GraphModel):
+    """Whose Cloud PCs a rollout is about."""
+
+    policy: ProvisioningPolicy
+    connections: Connections = ()
+    everyone: bool
+    """Those too that have the policy's settings already."""
+
+
+class ChosenCloudPcs(GraphModel):
+    """The Cloud PCs of a rollout."""
+
+    cloud_pc_ids: tuple[str, ...]
+
+
+class StartWaveInput(GraphModel):
+    """The Cloud PCs that are made anew."""
+
+    cloud_pc_ids: tuple[str, ...]
+    wish: Reprovision
+
+
+class AwaitWaveInput(GraphModel):
+    """The Cloud PCs that are being made anew."""
+
+    cloud_pc_ids: tuple[str, ...]
+    rollout_id: str
+
+
+class WaveResult(GraphModel):
+    """What came of a wave."""
+
+    reprovisioned: int
+    failed: tuple[str, ...]
+    """Ids of those that failed."""
+    gone: int
+    """How many were deprovisioned meanwhile."""
+
+
+@activity.defn
+async def choose_cloud_pcs(request: ChooseInput) -> ChosenCloudPcs:
+    """Tell which Cloud PCs a rollout is about."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def start_wave(request: StartWaveInput) -> None:
+    """Ask Cloud PCs to be made anew."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def await_wave(request: AwaitWaveInput) -> WaveResult:
+    """Wait until Cloud PCs have been made anew."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def plan_fleet(request: FleetInput) -> FleetPlan:
+    """Tell what a reconciliation would do."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def reconcile_fleet(request: ReconcileInput) -> Reconciled:
+    """Start the Cloud PCs that are missing, and let grace periods begin and end."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def check_room(request: RoomInput) -> Room:
+    """Tell what new Cloud PCs need of quota and addresses, and what is free."""
     raise NotImplementedError

@@ -18,7 +18,14 @@ MAX_FINDINGS = 500
 OLDER_THAN = 120
 """Age in minutes below which nothing is taken away, unless the admin says otherwise."""
 
-_SETTLED = frozenset({CloudPcStatus.PROVISIONED, CloudPcStatus.PROVISIONED_WITH_WARNINGS, CloudPcStatus.FAILED})
+_SETTLED = frozenset(
+    {
+        CloudPcStatus.PROVISIONED,
+        CloudPcStatus.PROVISIONED_WITH_WARNINGS,
+        CloudPcStatus.IN_GRACE_PERIOD,
+        CloudPcStatus.FAILED,
+    }
+)
 
 
 class PartKind(StrEnum):

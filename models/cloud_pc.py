@@ -11,7 +11,13 @@ from pydantic import Field
 
 from models.azure_network_connection import Connections
 from models.base import GraphModel, WorkflowInput
-from models.provisioning_policy import IMAGE_LOCALE, DomainJoinType, ProvisioningPolicy, UserAccountType
+from models.provisioning_policy import (
+    IMAGE_LOCALE,
+    DomainJoinType,
+    GracePeriodInHours,
+    ProvisioningPolicy,
+    UserAccountType,
+)
 from models.service_plan import ServicePlan
 
 _GUID = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
@@ -22,6 +28,7 @@ Source of the characters: https://learn.microsoft.com/graph/api/resources/user
 """
 CloudPcName = Annotated[str, Field(pattern=r"^[-A-Za-z0-9'._!#^~@]+$", max_length=320)]
 """What a Cloud PC can be called by: its id, its computer name, or its user's name or object id."""
+RolloutId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9]{0,99}$")]
 Reason = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$", max_length=500)]
 """Why something was asked for, in one line."""
 
@@ -33,6 +40,8 @@ class CloudPcStatus(StrEnum):
     PROVISIONING = "provisioning"
     PROVISIONED = "provisioned"
     PROVISIONED_WITH_WARNINGS = "provisionedWithWarnings"
+    IN_GRACE_PERIOD = "inGracePeriod"
+    """Usable, and taken away when the period ends: the user has lost the licence or left the policy's groups."""
     FAILED = "failed"
     DEPROVISIONING = "deprovisioning"
 
@@ -207,6 +216,10 @@ class CloudPcRequest(WorkflowInput):
     attempt: Annotated[int, Field(ge=1)] = 1
     reason: str = ""
     """Why this attempt was asked for."""
+    rollout_id: str | None = None
+    """The rollout that asked for this attempt."""
+    grace_period_end_date_time: datetime | None = None
+    """Until when the Cloud PC lives, where its grace period began in an earlier run."""
     cloud_pc: "CloudPc | None" = None
     """What is known of the Cloud PC, where this run goes on with one that has been made already."""
 
@@ -221,6 +234,8 @@ class Reprovision(GraphModel):
     """The policy as it is now; None keeps the one that the Cloud PC was made from."""
     connections: Connections = ()
     """The connections that `policy` names."""
+    rollout_id: RolloutId | None = None
+    """The rollout that asks: a Cloud PC is made anew once for each, however often it is asked."""
 
     def merged_with(self, later: "Reprovision") -> "Reprovision":
         """Return the one wish that this and a later one are together; what the later one says, counts."""
@@ -229,6 +244,22 @@ class Reprovision(GraphModel):
 
 class Deprovision(GraphModel):
     """An admin's wish to end the Cloud PC's life."""
+
+    reason: Reason = ""
+
+
+class StartGracePeriod(GraphModel):
+    """The policy's word that its user may keep the Cloud PC for a while only."""
+
+    grace_period_in_hours: GracePeriodInHours
+
+
+class CancelGracePeriod(GraphModel):
+    """The policy's word that its user may keep the Cloud PC after all."""
+
+
+class EndGracePeriod(GraphModel):
+    """An admin's wish to take a Cloud PC away before its grace period ends; Graph's `cloudPC: endGracePeriod`."""
 
     reason: Reason = ""
 
@@ -287,5 +318,18 @@ class CloudPc(GraphModel):
     warnings: tuple[CloudPcWarning, ...] = ()
     status_detail: StatusDetail | None = None
     refused_signals: tuple[RefusedSignal, ...] = ()
+    grace_period_end_date_time: datetime | None = None
+    """When the Cloud PC is taken away; None outside a grace period."""
+    rollout_id: str | None = None
+    """The rollout that asked for this attempt."""
     pending_operation: str | None = None
     """A wish that waits for the current attempt to end: `reprovision` or `deprovision`."""
+
+    @property
+    def settled_status(self) -> CloudPcStatus:
+        """What the status is while nothing is under way."""
+        if self.status_detail:
+            return CloudPcStatus.FAILED
+        if self.grace_period_end_date_time:
+            return CloudPcStatus.IN_GRACE_PERIOD
+        return CloudPcStatus.PROVISIONED_WITH_WARNINGS if self.warnings else CloudPcStatus.PROVISIONED

@@ -37,9 +37,14 @@ _CUSTOM_IMAGE = (
 )
 MAX_PLACES = 10
 """How many places, and so connections, a policy may name."""
+MAX_ASSIGNMENTS = 50
+"""How many groups a policy may be assigned to."""
 PolicyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$", examples=["engineering"])]
 RegionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{2,19}$", examples=["westeurope"])]
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$", examples=["headquarters"])]
+GroupId = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")]
+ServicePlanName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["CPC_E_2C_8GB_128GB"])]
+GracePeriodInHours = Annotated[int, Field(ge=0, le=24 * 366)]
 DisplayName = Annotated[str, Field(min_length=1, max_length=120, pattern=r'^[^<>&|"^\x00-\x1f\x7f-\x9f\u2028\u2029]*$')]
 """What people read, in one line: Graph refuses `<>&|"^`."""
 _RANDOM_CHARACTERS = string.ascii_uppercase + string.digits
@@ -115,8 +120,18 @@ class CustomImage(GraphModel):
     of a version of one."""
 
 
+class Assignment(GraphModel):
+    """A group whose members get Cloud PCs, after Graph's `cloudPcManagementGroupAssignmentTarget`."""
+
+    group_id: GroupId
+    """Object id of an Entra security or Microsoft 365 group. Its own members count, not those of groups in it, as in
+    Windows 365: https://learn.microsoft.com/windows-365/enterprise/create-provisioning-policy"""
+    service_plan_id: ServicePlanName | None = None
+    """Id of the service plan that every member gets; None: each member's licence says which."""
+
+
 class ProvisioningPolicy(GraphModel):
-    """How Cloud PCs are to be made."""
+    """How Cloud PCs are to be made, and for whom."""
 
     id: PolicyId
     """Stable identity of the policy; part of the id of every Cloud PC made from it, and with the region's name of the
@@ -146,6 +161,14 @@ class ProvisioningPolicy(GraphModel):
     windows_setting: WindowsSetting = WindowsSetting()
     user_account_type: UserAccountType = UserAccountType.STANDARD_USER
     enable_single_sign_on: bool = False
+    assignments: Annotated[tuple[Assignment, ...], Field(max_length=MAX_ASSIGNMENTS)] = ()
+    """The groups whose members get a Cloud PC; for who is in several, the first one counts."""
+    grace_period_in_hours: GracePeriodInHours = 168
+    """How long a user keeps the Cloud PC after losing the licence or leaving the groups; 7 days, as in Windows 365."""
+    grace_period_ceiling: Annotated[int, Field(ge=0)] = 10
+    """How many Cloud PCs one reconciliation may put into their grace period without an admin's `proceed`."""
+    reconcile_interval_in_minutes: Annotated[int, Field(ge=1, le=10080)] = 60
+    """How often groups and licences are looked at, besides after `apply` and on demand."""
 
     @field_validator("cloud_pc_naming_template")
     @classmethod
@@ -184,6 +207,15 @@ class ProvisioningPolicy(GraphModel):
         if len(set(configurations)) < len(configurations):
             raise ValueError("the same regionName or onPremisesConnectionId stands twice; keep one")
         return configurations
+
+    @field_validator("assignments")
+    @classmethod
+    def _groups_are_different(cls, assignments: tuple[Assignment, ...]) -> tuple[Assignment, ...]:
+        groups = [assignment.group_id.casefold() for assignment in assignments]
+        for group in groups:
+            if groups.count(group) > 1:
+                raise ValueError(f"the groupId {group} stands twice; keep one")
+        return assignments
 
     @field_validator("image_id")
     @classmethod

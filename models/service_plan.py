@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from models.base import GraphModel
-from models.provisioning_policy import DisplayName
+from models.provisioning_policy import DisplayName, ServicePlanName
 
 VmSize = Annotated[str, Field(pattern=r"^(Standard|Basic)_[A-Za-z0-9_-]{1,60}$", examples=["Standard_D2as_v5"])]
 
@@ -20,7 +20,7 @@ class ServicePlan(GraphModel):
     https://learn.microsoft.com/windows-365/enterprise/cloud-pc-size-recommendations
     """
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    id: ServicePlanName
     """Name by which a command or an assignment refers to the plan: its licence's skuPartNumber."""
     display_name: DisplayName
     service_plan_id: Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] | None = None

@@ -117,5 +117,19 @@ AUDIT: workflow.ActivityConfig = StepPolicy(
     8, 9, "lists of resources, session hosts, roles and devices, and a query of every Cloud PC", beats=True
 ).options
 """Comparing what exists with the Cloud PCs that there are."""
+PLAN_FLEET: workflow.ActivityConfig = StepPolicy(
+    8, 9, "a page of each group for 999 members, and a list of every Cloud PC", beats=True
+).options
+"""Telling what a reconciliation of a policy would do."""
+RECONCILE_FLEET: workflow.ActivityConfig = StepPolicy(
+    30, 60, "the same, and a start or a signal for each Cloud PC that something happens to", beats=True
+).options
+"""Reconciling a policy."""
+START_WAVE: workflow.ActivityConfig = StepPolicy(5, 30, "a signal for each Cloud PC").options
+"""Beginning with a wave of a rollout."""
+AWAIT_WAVE: workflow.ActivityConfig = StepPolicy(
+    10, 24 * 60, "as long as the slowest step of the wave's Cloud PCs and its retries take"
+).options
+"""Waiting for a wave of a rollout."""
 REVOKE_ROLES: workflow.ActivityConfig = _DIRECTORY.options
 """Taking the role assignments of an orphan away."""

@@ -1,27 +1,30 @@
 """The life of one Cloud PC: one workflow execution, each provisioning attempt a run of its own."""
 
 import asyncio
-import difflib
+import contextlib
 from collections.abc import Sequence
-from typing import TypeVar
+from datetime import datetime, timedelta
 
-from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from activities import search_attributes
 from models.azure_network_connection import UnusableConnectionError, connections_of
 from models.cloud_pc import (
     Accepted,
+    CancelGracePeriod,
     CloudPc,
     CloudPcRequest,
     CloudPcStatus,
     Deprovision,
-    RefusedSignal,
+    EndGracePeriod,
     Reprovision,
+    StartGracePeriod,
 )
-from models.validation import bounded, one_line
+from models.fleet import settings_version
+from models.validation import bounded
+from workflows import temporal
 from workflows.assignment import assign
 from workflows.core_provisioning import provision_core
 from workflows.deprovisioning import take_away
@@ -29,9 +32,9 @@ from workflows.post_provisioning import configure
 from workflows.record import CloudPcRecord, StepFailedError
 from workflows.temporal import NO_INPUT, required
 
-_REFUSED_SIGNALS_KEPT = 5
-_NOTHING = RawValue(Payload())
-_Wish = TypeVar("_Wish", Reprovision, Deprovision)
+_TAKE_AWAY_AGAIN_AFTER = timedelta(hours=1)
+"""When a grace period has ended and the Cloud PC could not be taken away."""
+_SIGNALS = ("reprovision", "deprovision", "startGracePeriod", "cancelGracePeriod", "endGracePeriod")
 
 
 @workflow.defn
@@ -79,7 +82,9 @@ class CloudPcWorkflow:
             reprovision, self._reprovision = self._reprovision, None
             ends = self._deprovision or self._cancelled
             self._record.set_status(
-                CloudPcStatus.DEPROVISIONING if ends else CloudPcStatus.PROVISIONING, pending_operation=None
+                CloudPcStatus.DEPROVISIONING if ends else CloudPcStatus.PROVISIONING,
+                pending_operation=None,
+                rollout_id=reprovision.rollout_id if reprovision and not ends else self._record.cloud_pc.rollout_id,
             )
             failures = await self._take_away()
             # What comes in while handlers drain is looked at before the end, not lost.
@@ -89,6 +94,8 @@ class CloudPcWorkflow:
                 self._cancelled = False
                 self._deprovision = self._deprovision and not ends
                 self._record.has_failed(failures[0], failures)
+                if self._grace_period_end and self._grace_period_end <= workflow.now():
+                    self._record.update(grace_period_end_date_time=workflow.now() + _TAKE_AWAY_AGAIN_AFTER)
                 self._busy = False
             elif self._deprovision or self._cancelled:
                 self._record.set_status(CloudPcStatus.NOT_PROVISIONED, pending_operation=None)
@@ -97,7 +104,10 @@ class CloudPcWorkflow:
                 return self._record.cloud_pc
             else:
                 wish = reprovision or Reprovision()
-                workflow.continue_as_new(self._next_request(wish.merged_with(self._reprovision or wish)))
+                request = self._next_request(wish.merged_with(self._reprovision or wish))
+                settings = settings_version(request.policy, request.connections)
+                memo = {**workflow.memo(), search_attributes.MEMO_SETTINGS: settings}
+                workflow.continue_as_new(request, memo=memo)
 
     async def _provision(self) -> None:
         record, request = self._record, self._request
@@ -111,17 +121,32 @@ class CloudPcWorkflow:
         except asyncio.CancelledError:
             self._cancelled = True
         else:
-            warned = bool(record.cloud_pc.warnings)
-            record.set_status(CloudPcStatus.PROVISIONED_WITH_WARNINGS if warned else CloudPcStatus.PROVISIONED)
+            record.set_status(record.cloud_pc.settled_status)
             # One that came as the last step completed has reached nobody.
             self._cancelled = workflow.cancellation_reason() is not None
 
     async def _until_wished(self) -> None:
-        """Wait for a wish, or until the history has become so long that another one should begin."""
-        try:
-            await workflow.wait_condition(lambda: self._wished or workflow.info().is_continue_as_new_suggested())
-        except asyncio.CancelledError:
-            self._cancelled = True
+        """Wait for a wish, or until the history has become so long that another one should begin.
+
+        The end of the grace period is a wish to deprovision.
+        """
+        while not (self._wished or workflow.info().is_continue_as_new_suggested()):
+            end = self._grace_period_end
+            if end and end <= workflow.now():
+                self._deprovision = True
+                break
+            with contextlib.suppress(TimeoutError):
+                try:
+                    await workflow.wait_condition(
+                        lambda end=end: (
+                            self._wished
+                            or self._grace_period_end != end
+                            or workflow.info().is_continue_as_new_suggested()
+                        ),
+                        timeout=end - workflow.now() if end else None,
+                    )
+                except asyncio.CancelledError:
+                    self._cancelled = True
 
     async def _take_away(self) -> list[StepFailedError]:
         """Take away what exists, to the end: a cancellation meanwhile is remembered."""
@@ -143,8 +168,14 @@ class CloudPcWorkflow:
             "attempt": self._request.attempt + 1,
             "cloud_pc": None,
             "reason": wish.reason,
+            "rollout_id": wish.rollout_id,
+            "grace_period_end_date_time": self._grace_period_end,
         }
         return self._request.model_copy(update=changes)
+
+    @property
+    def _grace_period_end(self) -> datetime | None:
+        return self._record.cloud_pc.grace_period_end_date_time
 
     @property
     def _wished(self) -> bool:
@@ -155,28 +186,26 @@ class CloudPcWorkflow:
         """Return all that is known of the Cloud PC."""
         return self._record.cloud_pc
 
-    # Payloads are taken raw: a signal that cannot be decoded would be dropped without a trace, an update
-    # refused without the name of the field, and one with a misspelt field would be carried out without it.
     @workflow.update(description='Make the Cloud PC anew; input {"reason": "…"}')
-    def reprovision(self, payload: RawValue = _NOTHING) -> Accepted:
+    def reprovision(self, payload: RawValue = temporal.NOTHING) -> Accepted:
         """Accept the wish to have the Cloud PC made anew."""
         return self._accept(self._reprovision_wish(payload))
 
     @reprovision.validator
-    def _validate_reprovision(self, payload: RawValue = _NOTHING) -> None:
+    def _validate_reprovision(self, payload: RawValue = temporal.NOTHING) -> None:
         self._reprovision_wish(payload)
 
     @workflow.update(description='Take the Cloud PC away for good; input {"reason": "…"}')
-    def deprovision(self, payload: RawValue = _NOTHING) -> Accepted:
+    def deprovision(self, payload: RawValue = temporal.NOTHING) -> Accepted:
         """Accept the wish to end the Cloud PC's life."""
-        return self._accept(_decoded(payload, Deprovision))
+        return self._accept(temporal.decoded(payload, Deprovision))
 
     @deprovision.validator
-    def _validate_deprovision(self, payload: RawValue = _NOTHING) -> None:
-        _decoded(payload, Deprovision)
+    def _validate_deprovision(self, payload: RawValue = temporal.NOTHING) -> None:
+        temporal.decoded(payload, Deprovision)
 
     @workflow.signal(name="reprovision", description='Make the Cloud PC anew; input {"reason": "…"}')
-    def reprovision_signal(self, payload: RawValue = _NOTHING) -> None:
+    def reprovision_signal(self, payload: RawValue = temporal.NOTHING) -> None:
         """Accept the wish to have the Cloud PC made anew, or note why the signal was refused."""
         try:
             self._accept(self._reprovision_wish(payload))
@@ -184,22 +213,60 @@ class CloudPcWorkflow:
             self._refuse("reprovision", error)
 
     @workflow.signal(name="deprovision", description='Take the Cloud PC away for good; input {"reason": "…"}')
-    def deprovision_signal(self, payload: RawValue = _NOTHING) -> None:
+    def deprovision_signal(self, payload: RawValue = temporal.NOTHING) -> None:
         """Accept the wish to end the Cloud PC's life, or note why the signal was refused."""
         try:
-            self._accept(_decoded(payload, Deprovision))
+            self._accept(temporal.decoded(payload, Deprovision))
         except ApplicationError as error:
             self._refuse("deprovision", error)
+
+    @workflow.signal(name="startGracePeriod", description="Sent by the policy: take the Cloud PC away after a while")
+    def start_grace_period(self, payload: RawValue = temporal.NOTHING) -> None:
+        """Let the grace period begin; one that has begun goes on."""
+        try:
+            wish = temporal.decoded(payload, StartGracePeriod)
+        except ApplicationError as error:
+            self._refuse("startGracePeriod", error)
+        else:
+            if self._grace_period_end is None:
+                self._set_grace_period_end(workflow.now() + timedelta(hours=wish.grace_period_in_hours))
+
+    @workflow.signal(name="cancelGracePeriod", description="Sent by the policy: the user may keep the Cloud PC")
+    def cancel_grace_period(self, payload: RawValue = temporal.NOTHING) -> None:
+        """Let the grace period be over and the Cloud PC live on."""
+        try:
+            temporal.decoded(payload, CancelGracePeriod)
+        except ApplicationError as error:
+            self._refuse("cancelGracePeriod", error)
+        else:
+            if self._grace_period_end is not None:
+                self._set_grace_period_end(None)
+
+    @workflow.signal(
+        name="endGracePeriod", description='Do not wait for the grace period\'s end; input {"reason": "…"}'
+    )
+    def end_grace_period(self, payload: RawValue = temporal.NOTHING) -> None:
+        """Take the Cloud PC away now that is in its grace period, or note why the signal was refused."""
+        try:
+            wish = temporal.decoded(payload, EndGracePeriod)
+            if self._grace_period_end is None:
+                raise ApplicationError("the Cloud PC is in no grace period; use deprovision")
+            self._accept(Deprovision(reason=wish.reason))
+        except ApplicationError as error:
+            self._refuse("endGracePeriod", error)
+
+    def _set_grace_period_end(self, end: datetime | None) -> None:
+        self._record.update(grace_period_end_date_time=end)
+        if not self._busy:
+            self._record.set_status(self._record.cloud_pc.settled_status)
 
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, _payloads: Sequence[RawValue]) -> None:
         """Note that there is no such signal: it would be lost without a trace."""
-        known = difflib.get_close_matches(name, ("reprovision", "deprovision"), n=1)
-        hint = f"did you mean {known[0]}?" if known else "use reprovision or deprovision"
-        self._refuse(bounded(name)[:100], ApplicationError(f"no such signal; {hint}"))
+        self._refuse(bounded(name)[:100], temporal.no_such_signal(name, _SIGNALS))
 
     def _reprovision_wish(self, payload: RawValue) -> Reprovision:
-        wish = _decoded(payload, Reprovision)
+        wish = temporal.decoded(payload, Reprovision)
         if self._deprovision or self._cancelled:
             raise ApplicationError("the Cloud PC is being deprovisioned; provision it again when it is gone")
         if wish.policy is not None and wish.policy.id != self._request.policy.id:
@@ -218,6 +285,9 @@ class CloudPcWorkflow:
     def _accept(self, wish: Reprovision | Deprovision) -> Accepted:
         match wish:
             case Reprovision():
+                if wish.rollout_id and wish.rollout_id in self._rollouts:
+                    # A rollout that was interrupted asks again.
+                    return Accepted(cloud_pc_id=self._request.id, operation="reprovision", when="now")
                 self._reprovision = self._reprovision.merged_with(wish) if self._reprovision else wish
             case Deprovision():
                 self._deprovision = True
@@ -227,14 +297,12 @@ class CloudPcWorkflow:
         when = "afterCurrentAttempt" if self._busy else "now"
         return Accepted(cloud_pc_id=self._request.id, operation=operation, when=when)
 
+    @property
+    def _rollouts(self) -> tuple[str | None, ...]:
+        """The rollouts whose wish is being fulfilled, or is about to be."""
+        waiting = self._reprovision.rollout_id if self._reprovision else None
+        return self._record.cloud_pc.rollout_id, waiting
+
     def _refuse(self, signal: str, error: ApplicationError) -> None:
-        refused = RefusedSignal(signal=signal, date_time=workflow.now(), error=error.message)
-        self._record.update(refused_signals=(*self._record.cloud_pc.refused_signals, refused)[-_REFUSED_SIGNALS_KEPT:])
-
-
-def _decoded(payload: RawValue, model: type[_Wish]) -> _Wish:
-    """Return the wish that a payload holds; no payload is a wish without particulars."""
-    try:
-        return model.model_validate_json(payload.payload.data or b"{}", extra="forbid")
-    except ValidationError as error:
-        raise ApplicationError(one_line(error, model)) from error
+        refused = temporal.with_refused(self._record.cloud_pc.refused_signals, signal, error)
+        self._record.update(refused_signals=refused)

@@ -1,90 +1,293 @@
-"""From a provisioning policy and a user to that user's Cloud PC."""
+"""A provisioning policy that is applied: its groups' licensed users have Cloud PCs, and who leaves loses theirs."""
 
+import contextlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field
 from temporalio import workflow
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from activities import signatures
 from models.azure_network_connection import Connections, UnusableConnectionError, connections_of
 from models.base import GraphModel, WorkflowInput
-from models.cloud_pc import CloudPcRequest, CloudPcStatus, UserName
-from models.provisioning_policy import DomainJoinType, ProvisioningPolicy
-from models.service_plan import ServicePlan
+from models.cloud_pc import RefusedSignal
+from models.fleet import Change, FleetPlan, Requirement
+from models.provisioning_policy import ProvisioningPolicy
+from models.service_plan import ServicePlanCatalogue
+from models.validation import bounded
 from workflows import temporal
-from workflows.activity_options import FIND_USER
-from workflows.cloud_pc import CloudPcWorkflow
+from workflows.activity_options import CHECK, PLAN_FLEET, RECONCILE_FLEET
+
+_SIGNALS = ("reconcile", "proceed")
 
 
-class ProvisionRequest(WorkflowInput):
-    """Who is to get a Cloud PC of which size, made after which policy."""
+class PolicyState(StrEnum):
+    """What an applied policy is doing."""
+
+    RECONCILING = "reconciling"
+    WAITING = "waiting"
+    """Everything was done; it waits for the next time."""
+    HELD = "held"
+    """More Cloud PCs would lose their user than the ceiling allows: none did, until an admin says `proceed`."""
+    FAILED = "failed"
+    """Nothing, or not everything, could be done; it is tried again the next time."""
+
+
+class PolicyStatus(GraphModel):
+    """All that is known of an applied policy: answer to the query `provisioning_policy`."""
+
+    id: str
+    display_name: str
+    state: PolicyState
+    applied_date_time: datetime
+    reconciled_date_time: datetime | None = None
+    next_reconcile_date_time: datetime | None = None
+    plan: FleetPlan | None = None
+    """What the last reconciliation did; held grace periods did not start."""
+    problem: str = ""
+    """Why it is held or failed, and the remedy."""
+    refused_signals: tuple[RefusedSignal, ...] = ()
+
+
+class ApplyRequest(WorkflowInput):
+    """A policy with all that its Cloud PCs are made from; input of the workflow and of its update `apply`."""
 
     policy: ProvisioningPolicy
     connections: Connections = ()
-    service_plan: ServicePlan
-    user: UserName
+    service_plans: ServicePlanCatalogue
+    known: PolicyStatus | None = None
+    """What is known of the policy, where this run goes on with one that is applied already."""
+
+    def usable(self) -> "ApplyRequest":
+        """Return it with the connections that the policy names, in its order.
+
+        Raises:
+            ApplicationError: `UnusableConnection`, or a plan that an assignment names is not in the catalogue.
+
+        """
+        try:
+            connections = connections_of(self.policy, self.connections)
+        except UnusableConnectionError as error:
+            raise ApplicationError(f"policy.{error}", type="UnusableConnection", non_retryable=True) from error
+        for number, assignment in enumerate(self.policy.assignments):
+            plan = assignment.service_plan_id
+            if plan and not self.service_plans.find(plan):
+                raise ApplicationError(
+                    f"policy.assignments[{number}].servicePlanId: {plan}: no such service plan",
+                    type=temporal.INVALID_INPUT,
+                    non_retryable=True,
+                )
+        return self.model_copy(update={"connections": connections})
 
 
-class ProvisionResponse(GraphModel):
-    """The Cloud PC of that policy and user."""
+class Reconcile(GraphModel):
+    """An admin's wish to look at groups and licences now."""
 
-    cloud_pc_id: str
-    started: bool
-    """False when it existed already: starting twice is starting once."""
+
+class Proceed(GraphModel):
+    """An admin's word that Cloud PCs may lose their user, although they are more than the ceiling."""
+
+    grace_period_starts: Annotated[int, Field(ge=0)] | None = None
+    """How many may; None: as many as are held."""
+
+
+class PlanResponse(GraphModel):
+    """What `apply` would do."""
+
+    plan: FleetPlan
+    requirements: tuple[Requirement, ...]
+    """What the new Cloud PCs need of quota and addresses, against what is free."""
+    is_held: bool
+    """Whether it would stop before Cloud PCs lose their user, because they are more than the ceiling."""
+
+
+@workflow.defn
+class FleetPlanWorkflow:
+    """Tells what applying a policy would do; changes nothing."""
+
+    @workflow.run
+    async def run(self, request: ApplyRequest = temporal.NO_INPUT) -> PlanResponse:
+        """Return what applying the policy would do.
+
+        Raises:
+            ApplicationError: The input is of no use.
+            ActivityError: `GroupNotFound`, or something could not be read.
+
+        """
+        request = temporal.required(request, ApplyRequest).usable()
+        plan = await workflow.execute_activity(signatures.plan_fleet, _fleet_input(request), **PLAN_FLEET)
+        room = signatures.Room(requirements=())
+        if plan.created:
+            wanted = signatures.RoomInput(**dict(_fleet_input(request)), created=plan.created)
+            room = await workflow.execute_activity(signatures.check_room, wanted, **CHECK)
+        is_held = plan.is_above(request.policy.grace_period_ceiling)
+        return PlanResponse(plan=plan, requirements=room.requirements, is_held=is_held)
 
 
 @workflow.defn
 class ProvisioningPolicyWorkflow:
-    """Finds the user in Entra ID and starts their Cloud PC's workflow, whose life is its own."""
+    """Brings a policy's groups and its Cloud PCs into line: when it is applied, on demand, and regularly.
+
+    The Cloud PCs' lives are their own: they go on when this workflow is cancelled or terminated.
+    """
+
+    @workflow.init
+    def __init__(self, request: ApplyRequest = temporal.NO_INPUT) -> None:
+        self._request = temporal.required(request, ApplyRequest).usable()
+        policy = self._request.policy
+        self._status = self._request.known or PolicyStatus(
+            id=policy.id,
+            display_name=policy.display_name,
+            state=PolicyState.RECONCILING,
+            applied_date_time=workflow.now(),
+        )
+        self._is_wanted = self._request.known is None
+        self._may_start = 0
 
     @workflow.run
-    async def run(self, request: ProvisionRequest = temporal.NO_INPUT) -> ProvisionResponse:
-        """Start the Cloud PC and return its id.
+    async def run(self, request: ApplyRequest = temporal.NO_INPUT) -> None:
+        """Reconcile again and again; ends only by cancellation.
 
-        Raises:
-            ApplicationError: `InvalidInput`, or `UnusableConnection`, when the policy names a connection that is
-                missing or does not fit.
-            ActivityError: The user cannot be found, is disabled, or is not synchronised for a hybrid join.
+        Args:
+            request: The policy, as `__init__` got it.
 
         """
-        request = temporal.required(request, ProvisionRequest)
-        policy = request.policy
+        while True:
+            if self._is_wanted:
+                await self._reconcile()
+            interval = timedelta(minutes=self._request.policy.reconcile_interval_in_minutes)
+            reconciled = self._status.reconciled_date_time or workflow.now()
+            self._update(next_reconcile_date_time=reconciled + interval)
+            rest = max(reconciled + interval - workflow.now(), timedelta())
+            try:
+                await workflow.wait_condition(
+                    lambda: self._is_wanted or workflow.info().is_continue_as_new_suggested(), timeout=rest
+                )
+            except TimeoutError:
+                self._is_wanted = True
+            if not self._is_wanted:
+                workflow.continue_as_new(self._request.model_copy(update={"known": self._status}))
+
+    async def _reconcile(self) -> None:
+        request, may_start = self._request, max(self._may_start, self._request.policy.grace_period_ceiling)
+        self._is_wanted, self._may_start = False, 0
+        self._update(state=PolicyState.RECONCILING, problem="")
+        wanted = signatures.ReconcileInput(**dict(_fleet_input(request)), grace_period_starts=may_start)
         try:
-            connections = connections_of(policy, request.connections)
-        except UnusableConnectionError as error:
-            raise ApplicationError(str(error), type="UnusableConnection", non_retryable=True) from error
-        options: workflow.ActivityConfig = {
-            **FIND_USER,
-            "activity_id": "find-user",
-            "summary": "Find the user in Entra ID",
-        }
-        found = await workflow.execute_activity(
-            signatures.find_user,
-            signatures.FindUserInput(
-                user=request.user,
-                needs_synchronization=policy.domain_join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN,
-            ),
-            **options,
-        )
-        user, plan = found.user, request.service_plan
-        cloud_pc_id = f"{policy.id}-{user.id}"
-        try:
-            await workflow.start_child_workflow(
-                CloudPcWorkflow.run,
-                CloudPcRequest(id=cloud_pc_id, policy=policy, connections=connections, service_plan=plan, user=user),
-                id=cloud_pc_id,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                static_summary=f"{policy.display_name} · {plan.display_name}",
-                memo={"userPrincipalName": user.user_principal_name},
-                search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(temporal.STATUS, CloudPcStatus.PROVISIONING),
-                        SearchAttributePair(temporal.POLICY_ID, policy.id),
-                        SearchAttributePair(temporal.USER_ID, user.id),
-                        SearchAttributePair(temporal.SERVICE_PLAN, plan.id),
-                    ]
-                ),
+            done = await workflow.execute_activity(signatures.reconcile_fleet, wanted, **RECONCILE_FLEET)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            self._update(state=PolicyState.FAILED, reconciled_date_time=workflow.now(), problem=_problem(error))
+            return
+        problem = ""
+        if done.is_held:
+            problem = (
+                f"{done.plan.grace_period_starts} Cloud PCs would lose their user, more than the gracePeriodCeiling of "
+                f"{request.policy.grace_period_ceiling}: correct the groups or licences, or send the signal proceed"
             )
-        except WorkflowAlreadyStartedError:
-            return ProvisionResponse(cloud_pc_id=cloud_pc_id, started=False)
-        return ProvisionResponse(cloud_pc_id=cloud_pc_id, started=True)
+        self._update(
+            state=PolicyState.HELD if done.is_held else PolicyState.WAITING,
+            reconciled_date_time=workflow.now(),
+            plan=done.plan,
+            problem=problem,
+        )
+
+    @workflow.query(description="The applied policy, and what its last reconciliation did")
+    def provisioning_policy(self) -> PolicyStatus:
+        """Return all that is known of the applied policy."""
+        return self._status
+
+    @workflow.update(description="Apply the policy as it is now; input as starter.py apply sends it")
+    def apply(self, payload: RawValue = temporal.NOTHING) -> PolicyStatus:
+        """Take the policy as it is now, and reconcile."""
+        self._request = self._applied(payload)
+        self._is_wanted = True
+        self._update(
+            display_name=self._request.policy.display_name,
+            applied_date_time=workflow.now(),
+            state=PolicyState.RECONCILING,
+        )
+        return self._status
+
+    @apply.validator
+    def _validate_apply(self, payload: RawValue = temporal.NOTHING) -> None:
+        self._applied(payload)
+
+    @workflow.signal(description="Look at groups and licences now")
+    def reconcile(self, payload: RawValue = temporal.NOTHING) -> None:
+        """Reconcile now, or note why the signal was refused."""
+        with self._refusing("reconcile"):
+            temporal.decoded(payload, Reconcile)
+            self._is_wanted = True
+
+    @workflow.signal(description='Let Cloud PCs lose their user that are held; input {"gracePeriodStarts": 25}')
+    def proceed(self, payload: RawValue = temporal.NOTHING) -> None:
+        """Go on although more Cloud PCs lose their user than the ceiling allows, or note why not."""
+        with self._refusing("proceed"):
+            word = temporal.decoded(payload, Proceed)
+            if self._status.state != PolicyState.HELD or not self._status.plan:
+                raise ApplicationError("nothing is held")
+            held = self._status.plan.grace_period_starts
+            self._may_start = held if word.grace_period_starts is None else word.grace_period_starts
+            self._is_wanted = True
+
+    @workflow.signal(dynamic=True)
+    def unknown_signal(self, name: str, _payloads: Sequence[RawValue]) -> None:
+        """Note that there is no such signal: it would be lost without a trace."""
+        with self._refusing(bounded(name)[:100]):
+            raise temporal.no_such_signal(name, _SIGNALS)
+
+    def _applied(self, payload: RawValue) -> ApplyRequest:
+        wish = temporal.decoded(payload, ApplyRequest)
+        if wish.policy.id != self._request.policy.id:
+            raise ApplicationError(f"policy.id: {wish.policy.id} is another policy than {self._request.policy.id}")
+        return wish.usable().model_copy(update={"known": None})
+
+    @contextlib.contextmanager
+    def _refusing(self, signal: str) -> Any:
+        try:
+            yield
+        except ApplicationError as error:
+            self._update(refused_signals=temporal.with_refused(self._status.refused_signals, signal, error))
+
+    def _update(self, **changes: Any) -> None:
+        self._status = PolicyStatus.model_validate(dict(self._status) | changes)
+        workflow.set_current_details(_details(self._status))
+
+
+def _fleet_input(request: ApplyRequest) -> signatures.FleetInput:
+    return signatures.FleetInput(
+        policy=request.policy, connections=request.connections, service_plans=request.service_plans
+    )
+
+
+def _problem(error: ActivityError) -> str:
+    cause = error.cause
+    if isinstance(cause, ApplicationError):
+        told = signatures.FailureDetails.model_validate(cause.details[0] if cause.details else {})
+        return f"{cause.type}: {cause.message}; {told.remedy}"
+    return bounded(str(cause))
+
+
+def _details(status: PolicyStatus) -> str:
+    """Return what the Web UI shows, in Markdown."""
+    lines = [f"## {status.display_name}: {status.state}"]
+    if status.problem:
+        lines += ["", f"**{status.problem}**"]
+    if status.plan:
+        lines += [
+            "",
+            f"Reconciled at {status.reconciled_date_time:%Y-%m-%d %H:%M} UTC",
+            "",
+            "| Cloud PCs | |",
+            "|---|---|",
+        ]
+        lines += [f"| {change} | {status.plan.counts.get(change, 0)} |" for change in Change]
+        lines += [f"\n{note}" for note in status.plan.notes]
+    lines += [f"\nRefused signal `{refused.signal}`: {refused.error}" for refused in status.refused_signals]
+    return "\n".join(lines)

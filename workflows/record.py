@@ -12,6 +12,7 @@ from temporalio import workflow
 from temporalio.common import RawValue, SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
+from activities import search_attributes
 from activities.signatures import NOT_YET, CloudPcReference, ErrorClass, FailureDetails, StepResult
 from models.azure_network_connection import ActiveDirectoryDomain, AzureNetworkConnection
 from models.base import GraphModel
@@ -30,7 +31,6 @@ from models.cloud_pc import (
 )
 from models.provisioning_policy import DomainJoinConfiguration, DomainJoinType
 from models.validation import one_line
-from workflows import temporal
 from workflows.activity_options import ACTIVITY_OPTIONS
 
 _Input = TypeVar("_Input", bound=GraphModel)
@@ -96,6 +96,8 @@ class CloudPcRecord:
             region="",
             join_type=policy.domain_join_type,
             single_sign_on=policy.enable_single_sign_on,
+            grace_period_end_date_time=request.grace_period_end_date_time,
+            rollout_id=request.rollout_id,
             steps=tuple(
                 pending
                 for stage in (Stage.CORE_PROVISIONING, Stage.POST_PROVISIONING, Stage.ASSIGNMENT)
@@ -123,7 +125,7 @@ class CloudPcRecord:
         """Note what the computer is called."""
         if computer_name != self.cloud_pc.computer_name:
             self.update(computer_name=computer_name)
-            updates: list[SearchAttributeUpdate[Any]] = [temporal.COMPUTER_NAME.value_set(computer_name)]
+            updates: list[SearchAttributeUpdate[Any]] = [search_attributes.COMPUTER_NAME.value_set(computer_name)]
             workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType] - untyped in the SDK
 
     def enter(self, configuration: DomainJoinConfiguration) -> None:
@@ -172,11 +174,15 @@ class CloudPcRecord:
         """Note a new status and show it where fleets are searched."""
         self.update(status=status, **changes)
         pc = self.cloud_pc
+        why, end = pc.status_detail, pc.grace_period_end_date_time
+        failure, grace = search_attributes.FAILURE, search_attributes.GRACE_PERIOD_END
         troubled = [step.step.value for step in pc.steps if step.state in (StepState.WARNING, StepState.FAILED)]
         updates: list[SearchAttributeUpdate[Any]] = [
-            temporal.STATUS.value_set(status),
-            temporal.COMPUTER_NAME.value_set(pc.computer_name),
-            temporal.WARNINGS.value_set(troubled),
+            search_attributes.STATUS.value_set(status),
+            search_attributes.COMPUTER_NAME.value_set(pc.computer_name),
+            search_attributes.WARNINGS.value_set(troubled),
+            failure.value_set(f"{why.step}: {why.code}") if why else failure.value_unset(),
+            grace.value_set(end) if end else grace.value_unset(),
         ]
         workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType] - untyped in the SDK
 

@@ -1,7 +1,8 @@
-"""How client, worker and replayer agree on Temporal: converter, sandbox, task queue, search attributes."""
+"""How client, worker and replayer agree on Temporal: converter, sandbox, task queue, and what the server must know."""
 
 import copy
 import dataclasses
+import difflib
 from collections.abc import Sequence
 from typing import Any, Self, TypeVar
 
@@ -11,7 +12,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.common import RawValue, SearchAttributeKey
+from temporalio.common import RawValue
 from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
 from temporalio.converter import SerializationContext, WorkflowSerializationContext
 from temporalio.envconfig import ClientConfig
@@ -21,37 +22,22 @@ from temporalio.service import RPCError
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from models.base import WorkflowInput
+from activities.search_attributes import SEARCH_ATTRIBUTES
+from models.base import GraphModel, WorkflowInput
+from models.cloud_pc import RefusedSignal
 from models.validation import one_line
 
 _Input = TypeVar("_Input", bound=WorkflowInput)
+_Message = TypeVar("_Message", bound=GraphModel)
 
 TASK_QUEUE = "cloud-pc"
 """Task queue of workflows and activities."""
 INVALID_INPUT = "InvalidInput"
 """Type of the failure of what was started with an input that cannot be used."""
 
-STATUS = SearchAttributeKey.for_keyword("CloudPcStatus")
-POLICY_ID = SearchAttributeKey.for_keyword("ProvisioningPolicyId")
-USER_ID = SearchAttributeKey.for_keyword("CloudPcUserId")
-COMPUTER_NAME = SearchAttributeKey.for_keyword("CloudPcName")
-SERVICE_PLAN = SearchAttributeKey.for_keyword("ServicePlan")
-WARNINGS = SearchAttributeKey.for_keyword_list("CloudPcWarnings")
-"""Steps that ended in a warning, or the one that failed."""
-
-SEARCH_ATTRIBUTES: dict[str, str] = {
-    STATUS.name: "Keyword",
-    POLICY_ID.name: "Keyword",
-    USER_ID.name: "Keyword",
-    COMPUTER_NAME.name: "Keyword",
-    SERVICE_PLAN.name: "Keyword",
-    WARNINGS.name: "KeywordList",
-}
-"""Search attributes that the namespace must have, with their type. They are never encrypted: no names of people."""
-
-
 _VALUE_TYPES = {
     "Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    "Datetime": IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
     "KeywordList": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
 }
 
@@ -118,6 +104,40 @@ def required(request: Any, model: type[_Input]) -> _Input:
         except ValidationError as error:
             reason = one_line(error, model)
     raise ApplicationError(reason, type=INVALID_INPUT, non_retryable=True)
+
+
+_REFUSED_KEPT = 5
+NOTHING = RawValue(Payload())
+"""Default of a signal's and an update's payload, which are taken raw.
+
+A signal that cannot be decoded would be dropped without a trace, an update refused without the name of the field, and
+one with a misspelt field would be carried out without it.
+"""
+
+
+def decoded(payload: RawValue, model: type[_Message]) -> _Message:
+    """Return the message that a payload holds; no payload is one without particulars.
+
+    Raises:
+        ApplicationError: It cannot be understood; the message names the field.
+
+    """
+    try:
+        return model.model_validate_json(payload.payload.data or b"{}", extra="forbid")
+    except ValidationError as error:
+        raise ApplicationError(one_line(error, model)) from error
+
+
+def no_such_signal(name: str, known: Sequence[str]) -> ApplicationError:
+    """Return the error of a signal that has no handler."""
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"use one of: {', '.join(known)}"
+    return ApplicationError(f"no such signal; {hint}")
+
+
+def with_refused(refused: tuple[RefusedSignal, ...], signal: str, error: ApplicationError) -> tuple[RefusedSignal, ...]:
+    """Return the signals that were refused, with one more; the last ones are kept."""
+    return (*refused, RefusedSignal(signal=signal, date_time=workflow.now(), error=error.message))[-_REFUSED_KEPT:]
 
 
 PLUGIN = SimplePlugin(

@@ -20,7 +20,7 @@ from workflows.audit import (
     RepairWorkflow,
 )
 from workflows.cloud_pc import CloudPcWorkflow
-from workflows.provisioning_policy import ProvisioningPolicyWorkflow, ProvisionRequest, ProvisionResponse
+from workflows.provision import ProvisionRequest, ProvisionResponse, ProvisionWorkflow
 
 OPERATIONS = {
     "users_user_id_get",
@@ -101,10 +101,10 @@ async def test_a_life_is_as_described(
     assert contract.operations >= OPERATIONS
 
 
-async def _start_by_policy(lab: Lab, user: str) -> WorkflowHandle[ProvisioningPolicyWorkflow, ProvisionResponse]:
+async def _start_by_policy(lab: Lab, user: str) -> WorkflowHandle[ProvisionWorkflow, ProvisionResponse]:
     request = ProvisionRequest(policy=policy(), service_plan=lab.service_plan, user=user)
     return await lab.client.start_workflow(
-        ProvisioningPolicyWorkflow.run, request, id=f"provision-{uuid.uuid4()}", task_queue=lab.task_queue
+        ProvisionWorkflow.run, request, id=f"provision-{uuid.uuid4()}", task_queue=lab.task_queue
     )
 
 

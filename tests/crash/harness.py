@@ -21,6 +21,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities import search_attributes
 from local_stack import DEV_SERVER_ARGUMENTS, TEMPORAL
 from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, Step, User
 from models.documents import load_service_plans
@@ -34,7 +35,6 @@ from tests.crash.invariants import broken
 from tests.crash.scenario import Blow, CloudPcPlan, Scenario, Wished
 from tests.crash.worker_process import HEARTBEAT_TIMEOUT, WORKFLOW_TASK_TIMEOUT, WorkerProcesses
 from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, SETTLED, Handle
-from workflows import temporal
 from workflows.cloud_pc import CloudPcWorkflow
 from workflows.temporal import PLUGIN
 
@@ -310,7 +310,7 @@ class Run:
                 description = await patiently(handle.describe)
                 if description.status != WorkflowExecutionStatus.RUNNING:
                     return await patiently(lambda: handle.query(CloudPcWorkflow.cloud_pc)), account
-                if not ends and description.typed_search_attributes.get(temporal.STATUS) in SETTLED:
+                if not ends and description.typed_search_attributes.get(search_attributes.STATUS) in SETTLED:
                     pc = await patiently(lambda: handle.query(CloudPcWorkflow.cloud_pc))
                     if pc.status in SETTLED and pc.pending_operation is None:
                         left = pc.status_detail.leftovers if pc.status_detail else ()

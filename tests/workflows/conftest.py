@@ -12,6 +12,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import RawValue
 
+from activities import search_attributes
 from cloud.clients import CloudClients
 from models.azure_network_connection import AzureNetworkConnection
 from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, Step, User
@@ -23,7 +24,6 @@ from simulator.cloud import SECOND_SUBSCRIPTION_ID, SUBSCRIPTION_ID, Cloud
 from simulator.faults import Fault
 from simulator.server import SimulatorServer
 from worker import make_worker
-from workflows import temporal
 from workflows.cloud_pc import CloudPcWorkflow
 
 SETTLED = (CloudPcStatus.PROVISIONED, CloudPcStatus.PROVISIONED_WITH_WARNINGS, CloudPcStatus.FAILED)
@@ -145,7 +145,7 @@ class Lab:
             while True:
                 # A query replays the history where nothing is cached; this asks the server only.
                 found = (await handle.describe()).typed_search_attributes
-                if found.get(temporal.STATUS) in SETTLED:
+                if found.get(search_attributes.STATUS) in SETTLED:
                     pc = await handle.query(CloudPcWorkflow.cloud_pc)
                     if pc.attempt == attempt and pc.status in SETTLED and pc.pending_operation is None:
                         return pc

@@ -1,18 +1,27 @@
 """The paths a Cloud PC's workflow can take, for histories and fingerprints."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
 
-from models.cloud_pc import Deprovision, Reprovision, Step
+from models.cloud_pc import CloudPcStatus, Deprovision, Reprovision, StartGracePeriod, Step
+from models.documents import load_service_plans
 from simulator.active_directory import JOIN_PASSWORD
 from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Handle, Lab, connection, joining, policy, step
 from tests.workflows.operator import complete, until_pending
 from workflows.cloud_pc import CloudPcWorkflow
-from workflows.provisioning_policy import ProvisioningPolicyWorkflow, ProvisionRequest
+from workflows.provision import ProvisionRequest, ProvisionWorkflow
+from workflows.provisioning_policy import (
+    ApplyRequest,
+    FleetPlanWorkflow,
+    PolicyState,
+    ProvisioningPolicyWorkflow,
+)
+from workflows.rollout import RolloutRequest, RolloutWorkflow
 
 Scenario = Callable[[Lab], Awaitable[list[WorkflowHistory]]]
 
@@ -80,11 +89,11 @@ async def completed_by_hand(lab: Lab) -> list[WorkflowHistory]:
     return await _runs(lab, handle)
 
 
-async def started_by_policy(lab: Lab) -> list[WorkflowHistory]:
+async def started_by_hand(lab: Lab) -> list[WorkflowHistory]:
     """A user found and their Cloud PC's workflow started."""
     request = ProvisionRequest(policy=policy(), service_plan=lab.service_plan, user="ada@contoso.com")
     starter = await lab.client.start_workflow(
-        ProvisioningPolicyWorkflow.run,
+        ProvisionWorkflow.run,
         request,
         id=f"provision-{lab.task_queue}",
         task_queue=lab.task_queue,
@@ -96,6 +105,84 @@ async def started_by_policy(lab: Lab) -> list[WorkflowHistory]:
     return [await starter.fetch_history()]
 
 
+async def grace_period(lab: Lab) -> list[WorkflowHistory]:
+    """A grace period that begins, is cancelled, begins again and is ended."""
+    handle = await lab.start()
+    await lab.settled(handle)
+    for name, status in (
+        ("startGracePeriod", CloudPcStatus.IN_GRACE_PERIOD),
+        ("cancelGracePeriod", CloudPcStatus.PROVISIONED),
+        ("startGracePeriod", CloudPcStatus.IN_GRACE_PERIOD),
+    ):
+        await handle.signal(name, StartGracePeriod(grace_period_in_hours=1) if name == "startGracePeriod" else {})
+        await lab.until(handle, lambda pc, status=status: pc.status == status)
+    await handle.signal("endGracePeriod")
+    await lab.ended(handle)
+    return [await handle.fetch_history()]
+
+
+async def policy_applied(lab: Lab) -> list[WorkflowHistory]:
+    """A policy that is looked at, applied, reconciled on demand, and cancelled."""
+    group = "9409d000-0000-4000-8000-000000000001"
+    lab.cloud.directory.members[group].clear()
+    made = policy(id=_own_id(lab), assignments=[{"groupId": group}])
+    request = ApplyRequest(policy=made, service_plans=load_service_plans())
+    plan = await lab.client.start_workflow(
+        FleetPlanWorkflow.run, request, id=f"plan-{lab.task_queue}", task_queue=lab.task_queue
+    )
+    await plan.result()
+    handle = await lab.client.start_workflow(
+        ProvisioningPolicyWorkflow.run, request, id=f"policy-{lab.task_queue}", task_queue=lab.task_queue
+    )
+
+    async def reconciled(after: datetime | None) -> datetime | None:
+        while True:
+            status = await handle.query(ProvisioningPolicyWorkflow.provisioning_policy)
+            if status.state == PolicyState.WAITING and status.reconciled_date_time != after:
+                return status.reconciled_date_time
+            await asyncio.sleep(0.05)
+
+    async with asyncio.timeout(25):
+        first = await reconciled(None)
+        await handle.signal("reconcile")
+        await reconciled(first)
+        await handle.cancel()
+        while (await handle.describe()).close_time is None:
+            await asyncio.sleep(0.03)
+    return [await plan.fetch_history(), await handle.fetch_history()]
+
+
+async def rolled_out(lab: Lab) -> list[WorkflowHistory]:
+    """A rollout of one wave, and the Cloud PC's first run, which it ends."""
+    made = policy(id=_own_id(lab))
+    starter = await lab.client.start_workflow(
+        ProvisionWorkflow.run,
+        ProvisionRequest(policy=made, service_plan=lab.service_plan, user="ada@contoso.com"),
+        id=f"provision-{lab.task_queue}",
+        task_queue=lab.task_queue,
+    )
+    response = await starter.result()
+    handle = lab.client.get_workflow_handle_for(CloudPcWorkflow.run, response.cloud_pc_id)
+    lab.handles.append(handle)
+    await lab.settled(handle)
+    # It must be where fleets are listed.
+    await asyncio.sleep(1)
+    rollout = await lab.client.start_workflow(
+        RolloutWorkflow.run,
+        RolloutRequest(rollout_id="r1", policy=made, everyone=True),
+        id=f"rollout-{lab.task_queue}",
+        task_queue=lab.task_queue,
+    )
+    async with asyncio.timeout(25):
+        assert (await rollout.result()).reprovisioned == 1
+    return [await rollout.fetch_history()]
+
+
+def _own_id(lab: Lab) -> str:
+    """A policy's id that no other test uses."""
+    return lab.task_queue.replace("test-", "")[:40]
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
@@ -105,7 +192,10 @@ SCENARIOS: dict[str, Scenario] = {
         hybrid_with_another_size,
         cancelled,
         completed_by_hand,
-        started_by_policy,
+        started_by_hand,
+        grace_period,
+        policy_applied,
+        rolled_out,
     )
 }
 

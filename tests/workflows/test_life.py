@@ -7,6 +7,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, Wor
 from temporalio.exceptions import CancelledError
 from temporalio.testing import WorkflowEnvironment
 
+from activities import search_attributes
 from cloud.clients import CloudClients
 from local_stack import DEV_SERVER_ARGUMENTS, TEMPORAL
 from models.cloud_pc import Accepted, CloudPcStatus, Deprovision, Reprovision, Step, StepState
@@ -14,7 +15,6 @@ from models.provisioning_policy import UserAccountType
 from simulator.server import SimulatorServer
 from tests.workflows.conftest import Lab, policy
 from worker import make_worker
-from workflows import temporal
 from workflows.cloud_pc import CloudPcWorkflow
 from workflows.temporal import PLUGIN
 
@@ -275,9 +275,9 @@ async def test_search_attributes_follow_the_status(lab: Lab) -> None:
 
     found = (await handle.describe()).typed_search_attributes
 
-    assert found.get(temporal.STATUS) == CloudPcStatus.PROVISIONED_WITH_WARNINGS
-    assert found.get(temporal.COMPUTER_NAME) == pc.computer_name
-    assert found.get(temporal.WARNINGS) == ["disable_windows_reset"]
+    assert found.get(search_attributes.STATUS) == CloudPcStatus.PROVISIONED_WITH_WARNINGS
+    assert found.get(search_attributes.COMPUTER_NAME) == pc.computer_name
+    assert found.get(search_attributes.WARNINGS) == ["disable_windows_reset"]
 
 
 async def test_the_web_ui_shows_a_checklist(lab: Lab) -> None:

@@ -135,7 +135,7 @@ async def test_a_step_that_is_completed_by_hand_is_done(lab: Lab) -> None:
     ],
     ids=["none", "two", "incomplete", "text", "encoding"],
 )
-@pytest.mark.parametrize("kind", ["CloudPcWorkflow", "ProvisioningPolicyWorkflow", "DoctorWorkflow"])
+@pytest.mark.parametrize("kind", ["CloudPcWorkflow", "ProvisionWorkflow", "DoctorWorkflow"])
 async def test_a_malformed_start_ends_with_a_clear_failure(
     lab: Lab, kind: str, arguments: list[Any], said: str
 ) -> None:

@@ -1,0 +1,364 @@
+"""A policy's fleet: its groups' members and their licences, and the Cloud PCs that there are for them."""
+
+import ipaddress
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+from kiota_abstractions.base_request_configuration import RequestConfiguration
+from kiota_abstractions.headers_collection import HeadersCollection
+from msgraph.generated.groups.item.members.graph_group.graph_group_request_builder import GraphGroupRequestBuilder
+from msgraph.generated.groups.item.members.graph_user.graph_user_request_builder import GraphUserRequestBuilder
+from msgraph.generated.models.o_data_errors.o_data_error import ODataError
+from msgraph.generated.models.user import User as GraphUser
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecution
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities import search_attributes
+from activities.concurrency import each
+from activities.core_provisioning.allocate_capacity import cores, offer
+from activities.errors import failure, not_yet
+from activities.signatures import (
+    AwaitWaveInput,
+    ChooseInput,
+    ChosenCloudPcs,
+    FleetInput,
+    Reconciled,
+    ReconcileInput,
+    Room,
+    RoomInput,
+    StartWaveInput,
+    WaveResult,
+)
+from cloud.clients import CloudClients
+from models.azure_network_connection import AzureNetworkConnection
+from models.base import GraphModel
+from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, StartGracePeriod, User
+from models.fleet import (
+    Decision,
+    FleetPlan,
+    KnownCloudPc,
+    Member,
+    Requirement,
+    cloud_pc_id,
+    decide,
+    settings_version,
+)
+from models.provisioning_policy import Assignment
+from models.service_plan import ServicePlan
+
+_AT_ONCE = 20
+"""Requests to the Temporal server at the same time."""
+_IN_WORK = frozenset({CloudPcStatus.PROVISIONING, CloudPcStatus.DEPROVISIONING})
+_PAGE = 999
+"""Members a page, the most that Graph gives."""
+_GRANTED = frozenset({"Enabled", "Warning"})
+"""`capabilityStatus` of a plan that can be used. Source: https://learn.microsoft.com/graph/api/resources/assignedplan"""
+_RESERVED_ADDRESSES = 5
+"""Of every subnet. Source: https://learn.microsoft.com/azure/virtual-network/virtual-networks-faq"""
+
+
+class Fleet:
+    """Brings what a policy's groups ask for and the Cloud PCs that there are into line.
+
+    One paged request a group tells members and licences alike, so that delta queries, which do not tell licences,
+    would save nothing. Source: https://learn.microsoft.com/graph/api/group-list-members
+    """
+
+    def __init__(self, clients: CloudClients) -> None:
+        self._clients = clients
+
+    @activity.defn
+    async def plan_fleet(self, request: FleetInput) -> FleetPlan:
+        """Return what a reconciliation would do.
+
+        Raises:
+            ApplicationError: `GroupNotFound`.
+
+        """
+        decision, notes = await self._decide(request)
+        return decision.plan(notes)
+
+    @activity.defn
+    async def reconcile_fleet(self, request: ReconcileInput) -> Reconciled:
+        """Start the Cloud PCs that are missing, and let grace periods begin and end.
+
+        Raises:
+            ApplicationError: `GroupNotFound`; nothing was changed.
+
+        """
+        decision, notes = await self._decide(request)
+        plan = decision.plan(notes)
+        is_held = plan.is_above(request.grace_period_starts)
+        client = activity.client()
+
+        async def start(chosen: tuple[User, ServicePlan]) -> None:
+            await _start(client, request, *chosen)
+
+        async def leave(pc: KnownCloudPc) -> None:
+            wish = StartGracePeriod(grace_period_in_hours=request.policy.grace_period_in_hours)
+            await _signal(client, pc.id, "startGracePeriod", wish)
+
+        async def stay(pc: KnownCloudPc) -> None:
+            await _signal(client, pc.id, "cancelGracePeriod")
+
+        await each(decision.stay, stay, at_once=_AT_ONCE)
+        await each(decision.create, start, at_once=_AT_ONCE)
+        if not is_held:
+            await each(decision.leave, leave, at_once=_AT_ONCE)
+        return Reconciled(plan=plan, is_held=is_held)
+
+    @activity.defn
+    async def choose_cloud_pcs(self, request: ChooseInput) -> ChosenCloudPcs:
+        """Return a policy's Cloud PCs that have other settings, or all; none that is about to be taken away."""
+        settings = settings_version(request.policy, request.connections)
+        return ChosenCloudPcs(
+            cloud_pc_ids=tuple(
+                sorted(
+                    [
+                        pc.id
+                        async for pc in known_cloud_pcs(activity.client(), request.policy.id)
+                        if pc.status != CloudPcStatus.DEPROVISIONING
+                        and not pc.grace_period_end
+                        and (request.everyone or pc.settings != settings)
+                    ]
+                )
+            )
+        )
+
+    @activity.defn
+    async def start_wave(self, request: StartWaveInput) -> None:
+        """Ask Cloud PCs to be made anew; asked twice by the same rollout, they do so once."""
+        client = activity.client()
+
+        async def ask(id: str) -> None:
+            await _signal(client, id, "reprovision", request.wish)
+
+        await each(request.cloud_pc_ids, ask, at_once=_AT_ONCE)
+
+    @activity.defn
+    async def await_wave(self, request: AwaitWaveInput) -> WaveResult:
+        """Return what came of a wave.
+
+        Raises:
+            ApplicationError: Some are still being made; transient.
+
+        """
+        client, failed, pending, gone = activity.client(), list[str](), list[str](), list[str]()
+
+        async def look(id: str) -> None:
+            try:
+                pc = await client.get_workflow_handle(id).query("cloud_pc", result_type=CloudPc)
+            except RPCError as error:
+                if error.status != RPCStatusCode.NOT_FOUND:
+                    raise
+                gone.append(id)
+                return
+            if pc.status == CloudPcStatus.NOT_PROVISIONED:
+                gone.append(id)
+            elif pc.rollout_id != request.rollout_id or pc.status in _IN_WORK or pc.pending_operation:
+                pending.append(id)
+            elif pc.status == CloudPcStatus.FAILED:
+                failed.append(id)
+
+        await each(request.cloud_pc_ids, look, at_once=_AT_ONCE)
+        if pending:
+            raise not_yet(
+                f"{len(pending)} of {len(request.cloud_pc_ids)} are being reprovisioned",
+                self._clients.settings.poll_interval,
+            )
+        done = len(request.cloud_pc_ids) - len(failed) - len(gone)
+        return WaveResult(reprovisioned=done, failed=tuple(failed), gone=len(gone))
+
+    @activity.defn
+    async def check_room(self, request: RoomInput) -> Room:
+        """Return what new Cloud PCs need of quota and addresses at the policy's first place, and what is free.
+
+        Sources: https://learn.microsoft.com/rest/api/compute/usage/list and
+        https://learn.microsoft.com/rest/api/virtualnetwork/subnets/get
+        """
+        place = request.policy.domain_join_configurations[0]
+        connection = next((each for each in request.connections if each.id == place.on_premises_connection_id), None)
+        region, requirements = place.region_name or "", list[Requirement]()
+        if connection:
+            region, free = await self._subnet_of(connection)
+            name = f"addresses of {connection.display_name}"
+            requirements.append(Requirement(name=name, needed=sum(request.created.values()), available=free))
+        compute: Any = self._clients.resource_groups.get(connection.resource_group_id if connection else None).compute
+        skus = {
+            sku.name: sku
+            async for sku in compute.resource_skus.list(filter=f"location eq '{region}'")
+            if sku.resource_type == "virtualMachines"
+        }
+        needs = Counter[str]()
+        for plan_id, number in request.created.items():
+            plan = request.service_plans.find(plan_id)
+            found = [skus.get(size) for size in plan.vm_sizes] if plan else []
+            offered = [sku for sku in found if sku is not None and offer(sku, region)[0] is None]
+            if not offered:
+                requirements.append(Requirement(name=f"VM sizes of {plan_id} in {region}", needed=number, available=0))
+                continue
+            needs["virtualmachines"] += number
+            needs["cores"] += number * cores(offered[0])
+            needs[(offered[0].family or "").casefold()] += number * cores(offered[0])
+        async for usage in compute.usage.list(region):
+            if needed := needs.get(str(usage.name.value).casefold()):
+                requirements.append(
+                    Requirement(
+                        name=f"quota {usage.name.value} in {region}",
+                        needed=needed,
+                        available=usage.limit - usage.current_value,
+                    )
+                )
+        return Room(requirements=tuple(requirements))
+
+    async def _decide(self, request: FleetInput) -> tuple[Decision, list[str]]:
+        notes: list[str] = []
+        members: list[tuple[Assignment, list[Member]]] = []
+        for assignment in request.policy.assignments:
+            members.append((assignment, [_member(user) async for user in self._members(assignment.group_id)]))
+            notes += [note async for note in self._nested_groups(assignment.group_id)]
+        cloud_pcs = [pc async for pc in known_cloud_pcs(activity.client())]
+        settings = settings_version(request.policy, request.connections)
+        return decide(request.policy, settings, request.service_plans, members, cloud_pcs), notes
+
+    async def _members(self, group_id: str) -> AsyncIterator[GraphUser]:
+        """Yield the users that are a group's own members, with their licences."""
+        builder = self._clients.graph.groups.by_group_id(group_id).members.graph_user
+        query = GraphUserRequestBuilder.GraphUserRequestBuilderGetQueryParameters(
+            count=True,
+            top=_PAGE,
+            select=[
+                "id",
+                "userPrincipalName",
+                "displayName",
+                "accountEnabled",
+                "assignedPlans",
+                "onPremisesUserPrincipalName",
+                "onPremisesSyncEnabled",
+            ],
+        )
+        # The cast to users is an advanced query.
+        configuration = RequestConfiguration(query_parameters=query, headers=_consistency())
+        try:
+            page = await builder.get(configuration)
+        except ODataError as error:
+            if error.response_status_code == 404:
+                raise failure("GroupNotFound", f"Entra ID knows no group {group_id}") from error
+            raise
+        while page:
+            for user in page.value or []:
+                yield user
+            if not page.odata_next_link:
+                return
+            page = await builder.with_url(page.odata_next_link).get(RequestConfiguration(headers=_consistency()))
+
+    async def _nested_groups(self, group_id: str) -> AsyncIterator[str]:
+        """Yield a note for each group in a group: its members do not count."""
+        builder = self._clients.graph.groups.by_group_id(group_id).members.graph_group
+        query = GraphGroupRequestBuilder.GraphGroupRequestBuilderGetQueryParameters(
+            count=True, select=["id", "displayName"]
+        )
+        page = await builder.get(RequestConfiguration(headers=_consistency(), query_parameters=query))
+        for group in (page.value or []) if page else []:
+            yield f"{group.display_name} ({group.id}) is in the group {group_id}: its members do not count"
+
+    async def _subnet_of(self, connection: AzureNetworkConnection) -> tuple[str, int]:
+        """Return the region of a connection and how many addresses its subnet has left."""
+        *_, group, _, _, _, network, _, subnet = connection.subnet_id.split("/")
+        client: Any = self._clients.resource_groups.get(connection.resource_group_id).network
+        found: Any = await client.virtual_networks.get(group, network)
+        subnets: list[Any] = found.properties.subnets or []
+        for item in subnets:
+            if item.name.casefold() == subnet.casefold():
+                prefixes: list[str] = item.properties.address_prefixes or [item.properties.address_prefix]
+                size = sum(ipaddress.ip_network(prefix).num_addresses - _RESERVED_ADDRESSES for prefix in prefixes)
+                return str(found.location), max(0, size - len(item.properties.ip_configurations or []))
+        raise failure("SubnetNotFound", f"{connection.subnet_id} does not exist")
+
+
+async def known_cloud_pcs(client: Client, policy_id: str | None = None) -> AsyncIterator[KnownCloudPc]:
+    """Yield every Cloud PC that there is, or those of a policy."""
+    query = search_attributes.RUNNING
+    if policy_id:
+        query += f' AND {search_attributes.POLICY_ID.name}="{policy_id}"'
+    async for execution in client.list_workflows(query):
+        yield await _known(execution)
+
+
+async def _known(execution: WorkflowExecution) -> KnownCloudPc:
+    found = execution.typed_search_attributes
+    memo = await execution.memo()
+    return KnownCloudPc(
+        id=execution.id,
+        policy_id=found.get(search_attributes.POLICY_ID) or "",
+        user_id=found.get(search_attributes.USER_ID) or "",
+        user_principal_name=str(memo.get(search_attributes.MEMO_USER, "")),
+        status=found.get(search_attributes.STATUS) or CloudPcStatus.PROVISIONING,
+        service_plan=found.get(search_attributes.SERVICE_PLAN) or "",
+        settings=memo.get(search_attributes.MEMO_SETTINGS),
+        is_assigned=bool(memo.get(search_attributes.MEMO_ASSIGNED)),
+        grace_period_end=found.get(search_attributes.GRACE_PERIOD_END),
+    )
+
+
+async def _start(client: Client, request: FleetInput, user: User, plan: ServicePlan) -> None:
+    """Start a Cloud PC; one that exists already stays as it is."""
+    policy = request.policy
+    id = cloud_pc_id(policy.id, user.id)
+    wish = CloudPcRequest(
+        id=id,
+        # Whom else the policy is assigned to is nothing that each of its Cloud PCs must carry along.
+        policy=policy.model_copy(update={"assignments": ()}),
+        connections=request.connections,
+        service_plan=plan,
+        user=user,
+    )
+    try:
+        await client.start_workflow(
+            "CloudPcWorkflow",
+            wish,
+            id=id,
+            task_queue=activity.info().task_queue,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            static_summary=f"{policy.display_name} · {plan.display_name}",
+            memo=search_attributes.memo_of_new(user, policy, request.connections, is_assigned=True),
+            search_attributes=search_attributes.of_new(policy, user, plan),
+        )
+    except WorkflowAlreadyStartedError:
+        return
+
+
+async def _signal(client: Client, id: str, name: str, *wish: GraphModel) -> None:
+    """Send a signal; to a Cloud PC that has gone meanwhile it has nothing to say."""
+    try:
+        await client.get_workflow_handle(id).signal(name, *wish)
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+
+
+def _consistency() -> HeadersCollection:
+    headers = HeadersCollection()
+    headers.add("ConsistencyLevel", "eventual")
+    return headers
+
+
+def _member(user: GraphUser) -> Member:
+    name = user.user_principal_name or ""
+    return Member(
+        user=User(
+            id=user.id or "",
+            user_principal_name=name,
+            display_name=user.display_name or name,
+            on_premises_user_principal_name=user.on_premises_user_principal_name,
+        ),
+        service_plan_ids=frozenset(
+            str(plan.service_plan_id) for plan in user.assigned_plans or [] if plan.capability_status in _GRANTED
+        ),
+        account_enabled=bool(user.account_enabled),
+        is_synchronized=bool(user.on_premises_sync_enabled),
+    )
