@@ -6,6 +6,7 @@ import difflib
 import json
 import sys
 import uuid
+from collections import Counter
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,6 +44,7 @@ from models.cloud_pc import (
     Deprovision,
     Reason,
     Reprovision,
+    Step,
     StepState,
     StepStatus,
     UserName,
@@ -89,6 +91,7 @@ Exit codes:
 """
 
 _LOOK_EVERY = 0.5
+_WATCH_EVERY = 2.0
 _ANSWER_WITHIN = timedelta(seconds=20)
 _SETTLED = frozenset(
     {
@@ -333,10 +336,29 @@ def status(cloud_pc: str, wait: bool, as_json: bool) -> int:
 @cli.command(name="list")
 @click.option("--status", "status_name", type=click.Choice([status.value for status in CloudPcStatus]))
 @click.option("--policy", "policy_id", type=_Text(PolicyId), help="Id of the provisioning policy.")
+@click.option("--user", type=_Text(UserName), help="User principal name or Entra object id.")
+@click.option("--warning", type=click.Choice([step.value for step in Step]), help="Step that ended in a warning.")
+@click.option("--failed-step", type=click.Choice([step.value for step in Step]), help="Step that failed the Cloud PC.")
+@click.option("--summary", is_flag=True, help="Show only how many are how, and why.")
+@click.option("--watch", is_flag=True, help="Show that again and again, until nothing is under way.")
 @_as_json
-def list_(status_name: str | None, policy_id: str | None, as_json: bool) -> int:
-    """List the Cloud PCs, all or those of a status or policy."""
-    return asyncio.run(_list(status_name, policy_id, as_json))
+def list_(
+    status_name: str | None,
+    policy_id: str | None,
+    user: str | None,
+    warning: str | None,
+    failed_step: str | None,
+    summary: bool,
+    watch: bool,
+    as_json: bool,
+) -> int:
+    """List the Cloud PCs, all or those that every given option fits, with a summary by status and reason."""
+    if watch and as_json:
+        raise StarterError("--json: a summary that is watched is for people; leave one of the two out", WRONG_INPUT)
+    query = _fleet_query(status_name, policy_id, user, warning, failed_step)
+    if watch:
+        return asyncio.run(_watch(query, user))
+    return asyncio.run(_list(query, user, summary, as_json))
 
 
 @cli.command()
@@ -606,46 +628,116 @@ async def _status(name: str, wait: bool, as_json: bool) -> int:
     return DONE
 
 
-async def _list(status_name: str | None, policy_id: str | None, as_json: bool) -> int:
-    client = await temporal.connect()
+def _fleet_query(
+    status_name: str | None, policy_id: str | None, user: str | None, warning: str | None, failed_step: str | None
+) -> str:
+    """Return the visibility query of the Cloud PCs; principal names are in no search attribute."""
     query = search_attributes.RUNNING
     if status_name:
         query += f' AND {search_attributes.STATUS.name}="{status_name}"'
     if policy_id:
         query += f' AND {search_attributes.POLICY_ID.name}="{_quoted(policy_id)}"'
+    if user and "@" not in user:
+        query += f' AND {search_attributes.USER_ID.name}="{_quoted(user)}"'
+    if warning:
+        query += f' AND {search_attributes.WARNINGS.name}="{warning}" AND {search_attributes.FAILURE.name} IS NULL'
+    if failed_step:
+        query += f' AND {search_attributes.FAILURE.name} STARTS_WITH "{failed_step}: "'
+    return query
+
+
+async def _rows(client: Client, query: str, user: str | None) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     async with _answers():
         async for execution in client.list_workflows(query):
             found = execution.typed_search_attributes
+            name: str = await execution.memo_value(search_attributes.MEMO_USER, "")
+            if user and "@" in user and name.casefold() != user.casefold():
+                continue
+            end = found.get(search_attributes.GRACE_PERIOD_END)
             rows.append(
                 {
                     "id": execution.id,
                     "status": found.get(search_attributes.STATUS),
                     "computerName": found.get(search_attributes.COMPUTER_NAME),
-                    "userPrincipalName": await execution.memo_value("userPrincipalName", None),
+                    "userPrincipalName": name or None,
                     "policyId": found.get(search_attributes.POLICY_ID),
                     "servicePlan": found.get(search_attributes.SERVICE_PLAN),
                     "troubledSteps": list(found.get(search_attributes.WARNINGS) or []),
+                    "failure": found.get(search_attributes.FAILURE),
+                    "gracePeriodEndDateTime": end.isoformat() if end else None,
                 }
             )
+    return rows
+
+
+def _summary(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """Return how many Cloud PCs are how, why the failed ones failed, and how many have which warning."""
+    warned = [row for row in rows if not row["failure"]]
+    return {
+        "byStatus": dict(Counter(row["status"] for row in rows).most_common()),
+        "byFailure": dict(Counter(row["failure"] for row in rows if row["failure"]).most_common()),
+        "byWarning": dict(Counter(step for row in warned for step in row["troubledSteps"]).most_common()),
+    }
+
+
+def _summary_table(rows: list[dict[str, Any]], started: datetime | None = None) -> Table:
+    found, settled = _summary(rows), sum(row["status"] in _SETTLED for row in rows)
+    since = f", {(datetime.now(UTC) - started).total_seconds():.0f} s" if started else ""
+    table = Table("", "", box=None, show_header=False, title=f"{settled} of {len(rows)} settled{since}")
+    for status, number in found["byStatus"].items():
+        table.add_row(str(number), status)
+    for failure, number in found["byFailure"].items():
+        table.add_row(str(number), f"failed: {failure}", style="red")
+    for step, number in found["byWarning"].items():
+        table.add_row(str(number), f"warning: {step}", style="yellow")
+    return table
+
+
+async def _list(query: str, user: str | None, summary: bool, as_json: bool) -> int:
+    rows = await _rows(await temporal.connect(), query, user)
     if as_json:
-        _print_json(rows)
+        _print_json(_summary(rows) if summary else rows)
         return DONE
-    table = Table("Computer name", "Status", "User", "Policy", "Service plan", "Troubled steps", "Id", box=None)
-    for column in table.columns:
-        column.overflow = "fold"
-    for row in rows:
-        table.add_row(
-            row["computerName"],
-            row["status"],
-            row["userPrincipalName"],
-            row["policyId"],
-            row["servicePlan"],
-            ", ".join(row["troubledSteps"]),
-            row["id"],
-        )
-    _out.print(table)
-    _out.print(f"{len(rows)} Cloud PCs; the same by: temporal workflow list --query '{query}'")
+    if not summary:
+        table = Table("Computer name", "Status", "User", "Policy", "Service plan", "Troubled steps", "Id", box=None)
+        for column in table.columns:
+            column.overflow = "fold"
+        for row in rows:
+            until = f" until {row['gracePeriodEndDateTime'][:16]}" if row["gracePeriodEndDateTime"] else ""
+            table.add_row(
+                row["computerName"],
+                f"{row['status']}{until}",
+                row["userPrincipalName"],
+                row["policyId"],
+                row["servicePlan"],
+                row["failure"] or ", ".join(row["troubledSteps"]),
+                row["id"],
+            )
+        _out.print(table)
+    _out.print(_summary_table(rows))
+    only = f" (and the user {user})" if user and "@" in user else ""
+    _out.print(f"{len(rows)} Cloud PCs; the same by: temporal workflow list --query '{query}'{only}")
+    return DONE
+
+
+async def _watch(query: str, user: str | None) -> int:
+    """Show the summary whenever it changes, until nothing is under way."""
+    client, started, shown = await temporal.connect(), datetime.now(UTC), None
+    with Live(console=_out, auto_refresh=False) if _out.is_terminal else contextlib.nullcontext() as live:
+        while True:
+            rows = await _rows(client, query, user)
+            if live:
+                live.update(_summary_table(rows, started), refresh=True)
+            elif _summary(rows) != shown:
+                shown = _summary(rows)
+                counts = ", ".join(f"{number} {status}" for status, number in shown["byStatus"].items())
+                _out.print(f"{(datetime.now(UTC) - started).total_seconds():.0f} s: {counts or 'no Cloud PCs'}")
+            if all(row["status"] in _SETTLED for row in rows):
+                break
+            await asyncio.sleep(_WATCH_EVERY)
+    if not live:
+        _out.print(_summary_table(rows, started))
     return DONE
 
 

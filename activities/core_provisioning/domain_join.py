@@ -162,12 +162,13 @@ class ComputerAccounts:
         self._groups = clients.resource_groups
         self._secrets = clients.secrets
         self._scripts = GuestScripts(clients)
+        self._poll_interval = clients.settings.poll_interval
 
     async def remove(self, cloud_pc: CloudPcReference, domain: ActiveDirectoryDomain) -> str:
         """Remove the machine's account and return what came of it; one that is not there is removed already.
 
         Raises:
-            ApplicationError: `GuestScriptFailed`, or a code of the secret.
+            ApplicationError: `NotYet` while it is still joining, `GuestScriptFailed`, or a code of the secret.
 
         """
         group = self._groups.get(cloud_pc.resource_group_id)
@@ -175,6 +176,9 @@ class ComputerAccounts:
         extension = await _found(extensions, ids)
         if extension is None:
             return "the machine never asked to join, or is gone"
+        if extension.properties.provisioning_state not in ("Succeeded", "Failed", "Canceled"):
+            # It would make the account after it was looked for.
+            raise not_yet(f"{cloud_pc.computer_name} is still joining {domain.name}", self._poll_interval)
         _, numbers = _words_and_numbers(extension)
         if extension.properties.provisioning_state == "Failed" and _REFUSED.intersection(numbers):
             # Signing in with it once more could lock it out.
