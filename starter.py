@@ -305,7 +305,7 @@ def rollout(
     wait: bool,
     as_json: bool,
 ) -> int:
-    """Reprovision a policy's Cloud PCs in waves, with all their data lost: those made from other settings.
+    """Reprovision a policy's Cloud PCs in waves, with all their data lost: those made from other settings, and failed.
 
     It pauses by itself when too many fail. Steer it with the signals pause, resume and abort:
     temporal workflow signal --workflow-id rollout-POLICY_ID --name resume
@@ -590,7 +590,8 @@ async def _rollout(request: RolloutRequest, wait: bool, as_json: bool) -> int:
         _print_json(_plain(progress))
     else:
         done = f"{progress.reprovisioned} reprovisioned, {progress.failed} failed, {progress.remaining} remaining"
-        _out.print(f"Rollout {progress.rollout_id}: {progress.state}, {done}")
+        begun = f", {done}" if progress.waves or progress.state == RolloutState.COMPLETED else ""
+        _out.print(f"Rollout {progress.rollout_id}: {progress.state}{begun}")
         for failed in progress.failed_cloud_pcs:
             _out.print(Text(f"✘ {failed}: starter.py status {failed}", style="red"))
         if progress.problem:
@@ -1019,6 +1020,8 @@ def _print_cloud_pc(pc: CloudPc, as_json: bool, *, steps: bool = True) -> None:
         "Session host": f"{pc.session_host} in {pc.host_pool}" if pc.session_host else "–",
         "Reached by": pc.connection or "–",
     }
+    if pc.grace_period_end_date_time:
+        facts["Grace period"] = f"until {pc.grace_period_end_date_time:%Y-%m-%d %H:%M} UTC, then it is taken away"
     for name, value in facts.items():
         _out.print(Text(f"{name:<13} {value}"))
     for warning in pc.warnings:

@@ -113,7 +113,7 @@ class Fleet:
 
     @activity.defn
     async def choose_cloud_pcs(self, request: ChooseInput) -> ChosenCloudPcs:
-        """Return a policy's Cloud PCs that have other settings, or all; none that is about to be taken away."""
+        """Return a policy's Cloud PCs that have other settings or failed, or all; none that is about to go."""
         settings = settings_version(request.policy, request.connections)
         return ChosenCloudPcs(
             cloud_pc_ids=tuple(
@@ -123,7 +123,7 @@ class Fleet:
                         async for pc in known_cloud_pcs(activity.client(), request.policy.id)
                         if pc.status != CloudPcStatus.DEPROVISIONING
                         and not pc.grace_period_end
-                        and (request.everyone or pc.settings != settings)
+                        and (request.everyone or pc.settings != settings or pc.status == CloudPcStatus.FAILED)
                     ]
                 )
             )

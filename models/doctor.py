@@ -60,7 +60,7 @@ class GraphPermission(NamedTuple):
     stronger: tuple[str, ...] = ()
     """Permissions that include it for what this product does."""
     required: bool = True
-    """False where only this check itself uses it."""
+    """False where Cloud PCs can be provisioned by hand without it."""
 
     def grant_command(self, identity: Identity) -> str:
         """Return the Azure CLI command that grants it with the admin's consent."""
@@ -78,6 +78,13 @@ class GraphPermission(NamedTuple):
 
 _DIRECTORY = ("Directory.Read.All", "Directory.ReadWrite.All")
 
+READ_GROUPS = GraphPermission(
+    "GroupMember.Read.All",
+    "98830695-27a2-44f7-8c18-0c3ebc9698f6",
+    "find who is in the groups of a policy (starter.py plan and apply)",
+    ("GroupMember.ReadWrite.All", "Group.Read.All", "Group.ReadWrite.All", *_DIRECTORY),
+    required=False,
+)
 READ_LICENSES = GraphPermission(
     "LicenseAssignment.Read.All",
     "e2f98668-2877-4f38-a2f4-8202e0717aa1",
@@ -109,6 +116,7 @@ GRAPH_PERMISSIONS = (
         "243333ab-4d21-40cb-a475-36241daa0842",
         "see that Intune manages the Cloud PC; set the primary user; delete the device when it is taken away",
     ),
+    READ_GROUPS,
     READ_LICENSES,
     READ_APPLICATIONS,
 )

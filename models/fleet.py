@@ -122,7 +122,7 @@ class FleetPlan(GraphModel):
 
     counts: dict[Change, int]
     changes: tuple[PlannedChange, ...]
-    """What is not kept as it is, the first `MAX_ENTRIES`."""
+    """What is not simply kept, the first `MAX_ENTRIES`."""
     left_off: int
     """How many more changes there are."""
     created: dict[str, int]
@@ -159,7 +159,7 @@ class Decision:
         counts = dict.fromkeys(Change, 0)
         for planned in self.changes:
             counts[planned.change] += 1
-        told = [planned for planned in self.changes if planned.change != Change.KEPT]
+        told = [planned for planned in self.changes if planned.change != Change.KEPT or planned.reason]
         return FleetPlan(
             counts=counts,
             changes=tuple(told[:MAX_ENTRIES]),

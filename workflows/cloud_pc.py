@@ -93,9 +93,9 @@ class CloudPcWorkflow:
                 # The wish is spent; one that came in meanwhile is not.
                 self._cancelled = False
                 self._deprovision = self._deprovision and not ends
-                self._record.has_failed(failures[0], failures)
                 if self._grace_period_end and self._grace_period_end <= workflow.now():
                     self._record.update(grace_period_end_date_time=workflow.now() + _TAKE_AWAY_AGAIN_AFTER)
+                self._record.has_failed(failures[0], failures)
                 self._busy = False
             elif self._deprovision or self._cancelled:
                 self._record.set_status(CloudPcStatus.NOT_PROVISIONED, pending_operation=None)

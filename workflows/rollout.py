@@ -209,7 +209,7 @@ class RolloutWorkflow:
     def abort(self, payload: RawValue = temporal.NOTHING) -> None:
         """End the rollout, or note why the signal was refused."""
         if self._understood("abort", payload):
-            self._update(state=RolloutState.ABORTED)
+            self._update(state=RolloutState.ABORTED, problem="")
 
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, _payloads: Sequence[RawValue]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -404,6 +404,20 @@ async def test_a_rollout_pauses_when_the_canary_fails_and_goes_on_or_ends(fleet:
     async with asyncio.timeout(25):
         status = await rollout.result()
     assert (status.state, status.reprovisioned, status.failed) == (RolloutState.COMPLETED, 2, 1)
+
+
+async def test_a_taking_away_that_failed_is_tried_again_later(fleet: Fleet) -> None:
+    request = fleet.request(gracePeriodInHours=0)
+    await fleet.apply(request)
+    await fleet.provisioned(ADA)
+    fleet.lab.fail("DELETE", r"/virtualMachines/[^/]+$", "ScopeLocked", 409, times=1000)
+    fleet.remove(ADA)
+    await fleet.reconcile()
+    pc = await fleet.lab.until(fleet.cloud_pc(ADA), lambda pc: pc.status == CloudPcStatus.FAILED)
+    found = (await fleet.cloud_pc(ADA).describe()).typed_search_attributes
+    assert pc.grace_period_end_date_time and pc.grace_period_end_date_time > datetime.now(UTC) + timedelta(minutes=55)
+    assert found.get(search_attributes.GRACE_PERIOD_END) == pc.grace_period_end_date_time
+    assert found.get(search_attributes.FAILURE) == "delete_virtual_machine: ScopeLocked"
 
 
 async def test_an_aborted_rollout_lets_what_has_begun_go_on(fleet: Fleet) -> None:
