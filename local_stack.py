@@ -90,7 +90,13 @@ class LocalStack:
         self._start("simulator", [sys.executable, "-m", "simulator", *arguments])
         self._until("simulator", lambda: self._log("simulator").startswith("{"))
         self.environment |= json.loads(self._log("simulator").splitlines()[0])
-        self.environment |= {"TEMPORAL_ADDRESS": self.address, "CLOUD_PC_POLL_INTERVAL": "0.5"}
+        self.environment |= {
+            "TEMPORAL_ADDRESS": self.address,
+            "CLOUD_PC_POLL_INTERVAL": "0.5",
+            # Time is short here, and the simulated budgets are as much larger.
+            "CLOUD_PC_AZURE_ACTIVITIES_PER_SECOND": "500",
+            "CLOUD_PC_GRAPH_ACTIVITIES_PER_SECOND": "500",
+        }
 
     def start_temporal(self) -> None:
         """Start the Temporal dev server with its Web UI, on a database file of its own."""

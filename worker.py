@@ -5,7 +5,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +31,7 @@ from activities.post_provisioning.steps import PostProvisioning
 from activities.users import Users
 from cloud.clients import CloudClients, SignInError, cloud_clients
 from cloud.settings import Settings, SettingsError
+from workflows.activity_options import Service, service_queue
 from workflows.audit import AuditWorkflow, RemainsWorkflow, RepairWorkflow
 from workflows.cloud_pc import CloudPcWorkflow
 from workflows.doctor import DoctorWorkflow
@@ -105,10 +107,15 @@ def activities(clients: CloudClients) -> list[Callable[..., Coroutine[Any, Any, 
     ]
 
 
-def make_worker(
+@asynccontextmanager
+async def make_worker(
     client: Client, clients: CloudClients, *, task_queue: str = TASK_QUEUE, max_cached_workflows: int = 2000
-) -> Worker:
-    """Return the worker of all workflows and activities.
+) -> AsyncGenerator[None]:
+    """Serve the task queue of workflows, and beside it those of Azure and Graph, until the body ends.
+
+    The server hands out the steps of Azure and of Graph at a rate that holds for all workers of the queue together:
+    that is how they share one budget of requests. Every queue has every activity, for a step that an earlier version
+    has scheduled waits on the first.
 
     Args:
         client: Made with `workflows.temporal.PLUGIN`.
@@ -117,15 +124,40 @@ def make_worker(
         max_cached_workflows: Living Cloud PCs that are kept in memory; others are replayed when they wake.
 
     """
-    return Worker(
-        client,
-        task_queue=task_queue,
-        workflows=WORKFLOWS,
-        activities=activities(clients),
-        interceptors=[ActivityBoundary()],
-        max_cached_workflows=max_cached_workflows,
-        graceful_shutdown_timeout=timedelta(seconds=5),
+    settings, stop = clients.settings, timedelta(seconds=5)
+    rates = {
+        Service.AZURE: settings.azure_activities_per_second,
+        Service.GRAPH: settings.graph_activities_per_second,
+    }
+    workers = [
+        Worker(
+            client,
+            task_queue=service_queue(task_queue, service),
+            activities=activities(clients),
+            interceptors=[ActivityBoundary()],
+            max_task_queue_activities_per_second=rate,
+            graceful_shutdown_timeout=stop,
+        )
+        for service, rate in rates.items()
+    ]
+    workers.append(
+        Worker(
+            client,
+            task_queue=task_queue,
+            workflows=WORKFLOWS,
+            activities=activities(clients),
+            interceptors=[ActivityBoundary()],
+            max_cached_workflows=max_cached_workflows,
+            graceful_shutdown_timeout=stop,
+        )
     )
+    async with AsyncExitStack() as stack:
+        for each in workers:
+            await stack.enter_async_context(each)
+        try:
+            yield
+        finally:
+            await asyncio.gather(*(each.shutdown() for each in workers))
 
 
 async def serve() -> int:

@@ -38,6 +38,22 @@ class Settings(BaseModel):
     request_timeout: Annotated[float, Field(validation_alias="CLOUD_PC_REQUEST_TIMEOUT", ge=0.5, le=300)] = 60.0
     """Seconds that a request to Azure or Graph may take; after them it is tried again."""
 
+    azure_activities_per_second: Annotated[
+        float, Field(validation_alias="CLOUD_PC_AZURE_ACTIVITIES_PER_SECOND", gt=0, le=10000)
+    ] = 5.0
+    """How many steps of Azure may begin in a second, of all workers together.
+
+    One sends about 4 reads and a write, and a subscription's budget refills by 25 reads and 10 writes a second.
+
+    Source: https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
+    """
+    graph_activities_per_second: Annotated[
+        float, Field(validation_alias="CLOUD_PC_GRAPH_ACTIVITIES_PER_SECOND", gt=0, le=10000)
+    ] = 8.0
+    """The same for Microsoft Graph, where Intune takes 10 writes a second of an application.
+
+    Source: https://learn.microsoft.com/graph/throttling-limits
+    """
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING"], Field(validation_alias="CLOUD_PC_LOG_LEVEL")] = "INFO"
     """What is logged: at `DEBUG` also every request of the SDKs to Azure and Graph, without bodies and credentials."""
 

@@ -79,6 +79,8 @@ async def clients(simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -
             "AZURE_RESOURCE_MANAGER_URL": simulator.cloud.base_url,
             "MICROSOFT_GRAPH_URL": simulator.cloud.base_url,
             "CLOUD_PC_POLL_INTERVAL": "0.05",
+            "CLOUD_PC_AZURE_ACTIVITIES_PER_SECOND": "1000",
+            "CLOUD_PC_GRAPH_ACTIVITIES_PER_SECOND": "1000",
         }
     )
     async with cloud_clients(settings) as made:

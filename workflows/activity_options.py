@@ -6,6 +6,7 @@ day is not a failure. The README shows the table.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -21,6 +22,30 @@ RETRY_POLICY = RetryPolicy(
 """Of every step. What a service asks for in `Retry-After`, or a step that polls, overrides the interval."""
 HEARTBEAT_TIMEOUT = timedelta(seconds=30)
 """After so long a silence a worker counts as dead, where a step awaits long-running operations."""
+
+
+class Service(StrEnum):
+    """Whose budget of requests an activity spends; the value ends the name of the task queue that keeps it."""
+
+    AZURE = "azure"
+    GRAPH = "graph"
+
+
+GRAPH_STEPS = frozenset(
+    {
+        Step.WAIT_FOR_ENTRA_DEVICE,
+        Step.ENROLL_IN_INTUNE,
+        Step.ASSIGN_PRIMARY_USER,
+        Step.DELETE_MANAGED_DEVICE,
+        Step.DELETE_ENTRA_DEVICE,
+    }
+)
+"""Steps that ask Microsoft Graph rather than Azure."""
+
+
+def service_queue(task_queue: str, service: Service) -> str:
+    """Return the task queue on which the activities of a service wait, beside the workflows' own."""
+    return f"{task_queue}-{service}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.common import RawValue, SearchAttributeUpdate
+from temporalio.common import Priority, RawValue, SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
 from activities import search_attributes
@@ -31,7 +31,7 @@ from models.cloud_pc import (
 )
 from models.provisioning_policy import DomainJoinConfiguration, DomainJoinType
 from models.validation import one_line
-from workflows.activity_options import ACTIVITY_OPTIONS
+from workflows.activity_options import ACTIVITY_OPTIONS, GRAPH_STEPS, Service, service_queue
 
 _Input = TypeVar("_Input", bound=GraphModel)
 _Result = TypeVar("_Result", bound=StepResult)
@@ -46,6 +46,8 @@ _MARKS = {
 }
 
 
+_REPROVISION, _FIRST_ATTEMPT, _ROLLOUT = 2, 3, 4
+"""Priority keys of Temporal: a smaller one is served first, 3 is what has none."""
 _NOT_IN_CODE = str.maketrans({"|": "¦", "`": "'", "\n": " "})
 
 
@@ -165,6 +167,13 @@ class CloudPcRecord:
             entra_device_id=pc.entra_device_id,
         )
 
+    @property
+    def _priority(self) -> Priority:
+        """Where the steps stand in a queue: an admin's own wish first, a rollout last, policies in turn."""
+        first = _FIRST_ATTEMPT if self.cloud_pc.attempt == 1 else _REPROVISION
+        key = _ROLLOUT if self.cloud_pc.rollout_id else first
+        return Priority(priority_key=key, fairness_key=self.cloud_pc.policy_id)
+
     def update(self, **changes: Any) -> None:
         """Note new facts; the names are fields of `CloudPc`."""
         self.cloud_pc = CloudPc.model_validate(dict(self.cloud_pc) | changes)
@@ -231,6 +240,9 @@ class CloudPcRecord:
             "activity_id": step.activity_id,
             "summary": f"{_title(step)} · {self.cloud_pc.computer_name}",
         }
+        service = Service.GRAPH if step in GRAPH_STEPS else Service.AZURE
+        options["task_queue"] = service_queue(workflow.info().task_queue, service)
+        options["priority"] = self._priority
         if within:
             options["schedule_to_close_timeout"] = within
         try:

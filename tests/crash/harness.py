@@ -354,6 +354,8 @@ def environment_of(server: SimulatorServer, stack: Stack) -> dict[str, str]:
         "AZURE_SUBSCRIPTION_ID": simulated.SUBSCRIPTION_ID,
         "AZURE_RESOURCE_GROUP": simulated.RESOURCE_GROUP,
         "CLOUD_PC_POLL_INTERVAL": "0.3",
+        "CLOUD_PC_AZURE_ACTIVITIES_PER_SECOND": "1000",
+        "CLOUD_PC_GRAPH_ACTIVITIES_PER_SECOND": "1000",
         "CLOUD_PC_REQUEST_TIMEOUT": str(REQUEST_TIMEOUT),
         "TEMPORAL_ADDRESS": stack.server.address,
         JOIN_PASSWORD_VARIABLE: JOIN_PASSWORD,

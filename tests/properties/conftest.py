@@ -73,6 +73,8 @@ async def clients(simulator: SimulatorServer) -> AsyncGenerator[CloudClients, No
                 "AZURE_RESOURCE_MANAGER_URL": url,
                 "MICROSOFT_GRAPH_URL": url,
                 "CLOUD_PC_POLL_INTERVAL": "0.05",
+                "CLOUD_PC_AZURE_ACTIVITIES_PER_SECOND": "1000",
+                "CLOUD_PC_GRAPH_ACTIVITIES_PER_SECOND": "1000",
             }
         )
         async with cloud_clients(made) as opened:
