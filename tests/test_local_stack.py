@@ -157,7 +157,7 @@ def test_a_fleet_by_starter_and_temporal_cli(admin: Admin) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["apply", "examples/policy-fleet.yaml", "--service-plans", "examples/policy.yaml"], 2, "servicePlans"),
+        (["apply", "missing.yaml"], 2, "missing.yaml"),
         (["list", "--watch", "--json"], 2, "--json"),
         (["rollout", "examples/policy.yaml", "--wave", "0"], 2, "--wave"),
         (["status", "nobody"], 3, "no such Cloud PC"),
