@@ -82,6 +82,7 @@ async def test_workers_of_two_commits_finish_each_others_work(
                 await lab.signal(first, "reprovision", b"{}")
                 await lab.until(lab.latest(first), lambda pc: pc.attempt == 2)
                 old.kill()
-                pcs[0] = await lab.settled(first, attempt=2)
+                # A step that died with the old one is missed when its heartbeat timeout or its own time is over.
+                pcs[0] = await lab.settled(first, attempt=2, seconds=180)
                 assert pcs[0].status == CloudPcStatus.PROVISIONED
                 assert list(broken(cloud, [(pc, policy().user_account_type) for pc in pcs])) == []

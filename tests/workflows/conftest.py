@@ -139,9 +139,9 @@ class Lab:
                 await asyncio.sleep(0.05)
             return pc
 
-    async def settled(self, handle: Handle, attempt: int = 1) -> CloudPc:
+    async def settled(self, handle: Handle, attempt: int = 1, seconds: float = 25) -> CloudPc:
         """Wait until an attempt has ended."""
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(seconds):
             while True:
                 # A query replays the history where nothing is cached; this asks the server only.
                 found = (await handle.describe()).typed_search_attributes
