@@ -17,12 +17,16 @@ class Control:
     """Answers under `/simulator`; needs no token, for it exists in no real cloud.
 
     - `GET /simulator/ledger`: every mutating request in order, with its outcome.
+    - `GET /simulator/requests`: how many requests of each kind there were, reads included.
     - `GET /simulator/inventory`: the resources, directory objects, computer accounts and guests that exist.
     - `POST /simulator/faults` `{"method": ..., "path": ..., "when": ..., "how": ...}`: put a `Fault` in force. `how`:
       `answer` of `status` and `code`, `reset`, `half` an answer or a `late` one, operation `canceled` or `gone`.
     - `POST /simulator/fault-plan` `{"seed": n, "rates": {kind: rate}}`: put a `FaultPlan` in force in place of the one
       before; `GET`: how often each kind has struck; `DELETE`: end its faults.
     - `POST /simulator/defects` `{"defect": ..., "guests": n}`: the next n machines are born with it.
+    - `POST /simulator/groups` `{"displayName": ..., "users": n, "licenses": [skuPartNumber, ...]}`: make a group of so
+      many new users, licensed so; answers its `id`.
+    - `POST /simulator/quota` `{"region": ..., "limit": n}`: set every compute quota of a region.
     - `POST /simulator/domain` `{"password": ..., "reachable": ..., "synchronizes": ...}`: change the password of the
       account that joins, whether the domain controller answers, whether Entra Connect runs; any of them.
     """
@@ -35,6 +39,8 @@ class Control:
         match request.method, request[PATH].rstrip("/"):
             case "GET", "/simulator/ledger":
                 return web.json_response(self._cloud.ledger.as_json())
+            case "GET", "/simulator/requests":
+                return web.json_response(self._cloud.ledger.requests)
             case "GET", "/simulator/inventory":
                 return web.json_response(self.inventory())
             case "POST", "/simulator/faults":
@@ -63,6 +69,10 @@ class Control:
                     return web.json_response({"error": f"defect: one of {', '.join(sorted(DEFECTS))}"}, status=400)
                 self._cloud.defects[defect] = guests
                 return web.json_response({}, status=201)
+            case "POST", "/simulator/groups":
+                return self._add_group(await request.json())
+            case "POST", "/simulator/quota":
+                return self._set_quota(await request.json())
             case "POST", "/simulator/domain":
                 return self._change_domain(await request.json())
             case _:
@@ -78,6 +88,28 @@ class Control:
     def _end_faults(self) -> None:
         if self._cloud.faults.plan:
             self._cloud.faults.plan.stop()
+
+    def _add_group(self, body: dict[str, Any]) -> web.Response:
+        match body:
+            case {"displayName": str(name), "users": int(users), "licenses": [*licenses]}:
+                try:
+                    id = self._cloud.directory.add_group(name, users, licenses)
+                except ValueError as error:
+                    return web.json_response({"error": str(error)}, status=400)
+                return web.json_response({"id": id}, status=201)
+            case _:
+                return web.json_response({"error": "groups: displayName, users and licenses"}, status=400)
+
+    def _set_quota(self, body: dict[str, Any]) -> web.Response:
+        match body:
+            case {"region": str(region), "limit": int(limit)}:
+                try:
+                    self._cloud.resources.capacity.set_limit(region, limit)
+                except ValueError as error:
+                    return web.json_response({"error": str(error)}, status=400)
+                return web.json_response({})
+            case _:
+                return web.json_response({"error": "quota: region and limit"}, status=400)
 
     def _change_domain(self, body: dict[str, Any]) -> web.Response:
         domain = self._cloud.active_directory

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.faults import FaultKind
+from simulator.objects import Objects
 from simulator.windows.guest import Guest
 
 if TYPE_CHECKING:
@@ -97,16 +98,16 @@ class Directory:
         seed: Json = json.loads(Path(__file__).with_name("contoso.json").read_text(encoding="utf-8"))
         self.domains: list[str] = seed["domains"]
         self._services: dict[str, str] = seed["services"]
-        self.users = _by_id(seed["users"])
+        self.users = Objects(seed["users"], indexed=["userPrincipalName"])
         self.groups = _by_id(seed["groups"])
         self.members: dict[str, list[str]] = {id: group.pop("members") for id, group in self.groups.items()}
         self.service_principals = _by_id(seed["servicePrincipals"])
         self.graph_permissions: list[str] = seed["graphPermissions"]
         self.skus: dict[str, Json] = {sku["skuId"]: sku for sku in seed["subscribedSkus"]}
-        self.devices: dict[str, Json] = {}
-        self.visible_devices: dict[str, Json] = {}
+        self.devices = Objects(indexed=["displayName", "deviceId", "physicalIds"])
+        self.visible_devices = Objects(indexed=["displayName", "deviceId"])
         self._behind_until: dict[str, float] = {}
-        self.managed_devices: dict[str, Json] = {}
+        self.managed_devices = Objects(indexed=["azureADDeviceId", "deviceName"])
         self.primary_users: dict[str, str] = {}
 
     def inventory(self) -> dict[str, object]:
@@ -168,6 +169,54 @@ class Directory:
 
     # Groups
 
+    def add_group(self, display_name: str, users: int, licenses: Iterable[str]) -> str:
+        """Make a group of new users, with licences that are bought for them.
+
+        Args:
+            display_name: The group's name; the users are numbered after it.
+            users: How many members it has.
+            licenses: `skuPartNumber` of what each of them is licensed for.
+
+        Returns:
+            The group's id.
+
+        Raises:
+            ValueError: The tenant does not know a licence.
+
+        """
+        by_part_number = {sku["skuPartNumber"]: sku for sku in self.skus.values()}
+        if unknown := set(licenses) - by_part_number.keys():
+            raise ValueError(f"licenses: {sorted(unknown)} are not among {sorted(by_part_number)}")
+        skus = [by_part_number[name] for name in licenses]
+        for sku in skus:
+            sku["prepaidUnits"]["enabled"] += users
+        user_template, group_template = next(iter(self.users.values())), next(iter(self.groups.values()))
+        group_id, nickname = self._cloud.new_id("group"), display_name.lower().replace(" ", "-")
+        self.groups[group_id] = {
+            **group_template,
+            "id": group_id,
+            "displayName": display_name,
+            "description": None,
+            "mailNickname": nickname,
+        }
+        members = self.members[group_id] = []
+        for number in range(1, users + 1):
+            id, name = self._cloud.new_id("user"), f"{nickname}-{number}"
+            self.users[id] = {
+                **user_template,
+                "id": id,
+                "displayName": f"{display_name} {number}",
+                "givenName": display_name,
+                "surname": str(number),
+                "userPrincipalName": f"{name}@{self.domains[0]}",
+                "mail": f"{name}@{self.domains[0]}",
+                "mailNickname": name,
+                "proxyAddresses": [f"SMTP:{name}@{self.domains[0]}"],
+                "assignedLicenses": [{"skuId": sku["skuId"], "disabledPlans": []} for sku in skus],
+            }
+            members.append(id)
+        return group_id
+
     def transitive_members(self, group_id: str) -> list[str]:
         """Return the ids of all members of a group and of the groups in it, each once."""
         found: dict[str, None] = {}
@@ -183,15 +232,7 @@ class Directory:
 
     def device_of(self, vm_id: str) -> Json | None:
         """Return the Entra device of a virtual machine by its ARM id in any case, or None."""
-        wanted = f"[azureresourceid]:{vm_id}".lower()
-        return next(
-            (
-                device
-                for device in self.devices.values()
-                if any(physical_id.lower() == wanted for physical_id in device["physicalIds"])
-            ),
-            None,
-        )
+        return next(iter(self.devices.by("physicalIds", f"[AzureResourceId]:{vm_id}")), None)
 
     def join_device(self, *, display_name: str, vm_id: str, os_version: str) -> Json:
         """Register a virtual machine that the AADLoginForWindows extension joins.
@@ -210,9 +251,8 @@ class Directory:
             HostnameDuplicate: A device object owns the name.
 
         """
-        for owner in self.devices.values():
-            if owner["displayName"].lower() == display_name.lower():
-                raise HostnameDuplicate(display_name, owner["deviceId"])
+        for owner in self.devices.by("displayName", display_name):
+            raise HostnameDuplicate(display_name, owner["deviceId"])
         device = self._new_device(display_name, os_version)
         device |= {
             "trustType": "AzureAd",
@@ -350,8 +390,8 @@ class Directory:
                 await self._cloud.faults.until_stopped(left)
             if id in self.devices:
                 self.visible_devices[id] = deepcopy(self.devices[id])
-            else:
-                self.visible_devices.pop(id, None)
+            elif id in self.visible_devices:
+                del self.visible_devices[id]
 
         self._cloud.spawn(copy_later())
 
@@ -376,9 +416,8 @@ class Directory:
         # A machine made again under the same ARM id is another guest.
         if device["id"] not in self.devices or self._guest_of(device) is not guest:
             return None
-        for managed in self.managed_devices.values():
-            if managed["azureADDeviceId"] == device["deviceId"]:
-                return managed
+        for managed in self.managed_devices.by("azureADDeviceId", device["deviceId"]):
+            return managed
         managed = self._new_managed_device(device)
         self.managed_devices[managed["id"]] = managed
         self._cloud.spawn(self._show_as_managed(device["id"]))
@@ -419,9 +458,9 @@ class Directory:
         await self._cloud.clock.sleep(RETIREMENT_SECONDS)
         if id in self.managed_devices:
             self.delete_managed_device(id)
-        entra_id = next((id for id, device in self.devices.items() if device["deviceId"] == device_id), None)
-        if and_entra_device and entra_id is not None:
-            self.delete_device(entra_id)
+        if and_entra_device:
+            for device in self.devices.by("deviceId", device_id):
+                self.delete_device(device["id"])
 
     async def _show_as_managed(self, id: str) -> None:
         await self._cloud.clock.sleep(MANAGED_SECONDS)

@@ -1,5 +1,10 @@
-"""Every mutating request in order, with what came of it: the judge of what happened in the cloud."""
+"""Every mutating request in order, with what came of it: the judge of what happened in the cloud.
 
+Beside it the number of requests of each kind, reads included: what the work costs.
+"""
+
+import re
+from collections import Counter
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -51,9 +56,16 @@ ENTRY: ContextVar[LedgerEntry | None] = ContextVar("ledger_entry", default=None)
 
 @dataclass
 class Ledger:
-    """The ordered record of mutating requests."""
+    """The ordered record of mutating requests, and how many requests of each kind there were.
+
+    Attributes:
+        entries: Every mutating request.
+        requests: How often each `kind` of request came in.
+
+    """
 
     entries: list[LedgerEntry] = field(default_factory=list[LedgerEntry])
+    requests: Counter[str] = field(default_factory=Counter[str])
 
     def open(self, time: str, method: str, path: str) -> LedgerEntry:
         """Add an entry for a request that has just come in and return it to be filled in."""
@@ -64,3 +76,17 @@ class Ledger:
     def as_json(self) -> list[dict[str, Any]]:
         """Return all entries as plain objects, oldest first."""
         return [asdict(entry) for entry in self.entries]
+
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_PROVIDER = re.compile(r".*/providers/(?P<namespace>[^/]+)(?P<rest>/.*)?", re.IGNORECASE)
+
+
+def kind(method: str, path: str) -> str:
+    """Return what a request does without to what, such as `PUT Microsoft.Compute/virtualMachines`."""
+    if found := _PROVIDER.fullmatch(path):
+        segments = (found["rest"] or "").split("/")[1:]
+        if segments[:1] == ["locations"]:
+            return "/".join([f"{method} {found['namespace']}", *segments[2:3]])
+        return "/".join([f"{method} {found['namespace']}", *segments[::2]])
+    return f"{method} {_GUID.sub('{id}', path)}"

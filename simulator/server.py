@@ -19,7 +19,7 @@ from simulator.entra import TokenService
 from simulator.faults import Fault
 from simulator.graph import Graph
 from simulator.key_vault import KeyVault
-from simulator.ledger import ENTRY, LEDGER_ENTRY, PATH
+from simulator.ledger import ENTRY, LEDGER_ENTRY, PATH, kind
 from simulator.services import Service, service_of
 
 MUTATING_METHODS = frozenset({"PUT", "POST", "PATCH", "DELETE"})
@@ -143,6 +143,8 @@ class SimulatorServer:
         path: str = request[PATH]
         service = service_of(path)
         handler = self._handlers[service]
+        if service != "control":
+            self.cloud.ledger.requests[kind(request.method, path)] += 1
         if request.method not in MUTATING_METHODS or service in ("control", "token"):
             ENTRY.set(None)
             return await self._handle(handler, request, path)

@@ -134,6 +134,17 @@ class Capacity:
         """Return the quota of a usage."""
         return self.limits.get((region, usage), DEFAULT_LIMIT)
 
+    def set_limit(self, region: str, limit: int) -> None:
+        """Set the quota of every usage in a region.
+
+        Raises:
+            ValueError: There is no such region.
+
+        """
+        if region not in self.regions:
+            raise ValueError(f"region: {region!r} is not in the catalog")
+        self.limits |= {(region, usage): limit for usage in self.usages()}
+
     def usages(self) -> dict[str, str]:
         """Return the localized names of all usages by name."""
         families = dict.fromkeys(size.family for size in self.sizes.values())

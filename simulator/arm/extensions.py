@@ -244,9 +244,7 @@ def start_enrollment(cloud: Cloud, guest: Guest) -> None:
     if not guest.mdm_enrollment_requested:
         return
     guest.mdm_enrollment_requested = False
-    devices = cloud.directory.devices.values()
-    device = next((device for device in devices if device["deviceId"] == guest.entra_device_id), None)
-    if device is not None:
+    for device in cloud.directory.devices.by("deviceId", guest.entra_device_id or ""):
         cloud.spawn(_enroll(cloud, guest, device))
 
 

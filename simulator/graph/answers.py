@@ -16,6 +16,7 @@ from simulator.graph.call import Call
 from simulator.graph.entities import EntityType
 from simulator.graph.errors import bad_request, unsupported_query
 from simulator.graph.odata import COUNT, AnyElement, Condition, Expression, FilterSyntaxError, Not, conditions
+from simulator.objects import Objects
 
 Json = dict[str, Any]
 Matcher = Callable[[Expression, Json], bool]
@@ -67,6 +68,15 @@ def count(call: Call, type: EntityType, items: Iterable[Json]) -> web.Response:
         _check_filter(type, expression, is_advanced=True)
         items = (item for item in items if odata.matches(expression, item))
     return web.Response(text=str(sum(1 for _ in items)), content_type="text/plain")
+
+
+def candidates(call: Call, objects: Objects) -> Iterable[Json]:
+    """Return the objects that a request's filter may match: those that an index finds, or all."""
+    match _filter(call):
+        case Condition((name,), "eq", str(value)) if objects.is_indexed(name):
+            return objects.by(name, value)
+        case _:
+            return objects.values()
 
 
 def directory_page(call: Call, type: EntityType, items: Iterable[Json], *, target: str | None = None) -> web.Response:

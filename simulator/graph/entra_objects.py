@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from aiohttp import web
 
 from simulator.cloud import TENANT_ID, Cloud
-from simulator.graph.answers import Json, cast_type, count, directory_page, entity, no_content, typed
+from simulator.graph.answers import Json, candidates, cast_type, count, directory_page, entity, no_content, typed
 from simulator.graph.call import Call
 from simulator.graph.entities import (
     DEVICE,
@@ -65,7 +65,7 @@ class EntraObjects:
             case ["groups", key, "members" | "transitiveMembers" as relation, *rest]:
                 return self._read_members(call, key, relation, rest)
             case ["devices"]:
-                return directory_page(call, DEVICE, self._directory.visible_devices.values())
+                return directory_page(call, DEVICE, candidates(call, self._directory.visible_devices))
             case ["devices", "$count"]:
                 return count(call, DEVICE, self._directory.visible_devices.values())
             case ["devices", key]:
@@ -101,9 +101,9 @@ class EntraObjects:
         alternate = _ALTERNATE_KEY.fullmatch(key)
         if alternate and alternate["name"] == "userPrincipalName":
             key = alternate["value"].replace("''", "'")
-        for user in self._directory.users.values():
-            if key.lower() in (user["id"], user["userPrincipalName"].lower()):
-                return self._with_plans(user)
+        users = self._directory.users
+        for user in (users[key.lower()],) if key.lower() in users else users.by("userPrincipalName", key):
+            return self._with_plans(user)
         raise no_such_object(key)
 
     def _with_plans(self, user: Json) -> Json:

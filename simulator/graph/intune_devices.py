@@ -5,7 +5,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from simulator.cloud import Cloud
-from simulator.graph.answers import INTUNE_PAGE, Json, entity, no_content, page
+from simulator.graph.answers import INTUNE_PAGE, Json, candidates, entity, no_content, page
 from simulator.graph.call import Call
 from simulator.graph.entities import MANAGED_DEVICE, USER
 from simulator.graph.entra_objects import GUID
@@ -54,7 +54,8 @@ class IntuneDevices:
         """
         match call.method, call.segments[1:]:
             case "GET", ["managedDevices"]:
-                devices = [_as_of(call.version, device) for device in self._directory.managed_devices.values()]
+                found = candidates(call, self._directory.managed_devices)
+                devices = [_as_of(call.version, device) for device in found]
                 return page(
                     call,
                     MANAGED_DEVICE,
