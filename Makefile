@@ -2,7 +2,7 @@
 PYTHON ?= python3
 STAMP := .venv/.installed-$(shell cksum < requirements.lock | cut -d' ' -f1)
 
-.PHONY: demo up test crash lint lock clean
+.PHONY: demo up test crash bench lint lock clean
 
 demo: $(STAMP) ## Provision the example policy's user on this machine, then take everything down
 	@.venv/bin/python local_stack.py demo $(if $(SPEED),--speed $(SPEED)) $(if $(DEFECT),--defect $(DEFECT))
@@ -16,6 +16,10 @@ test: $(STAMP) ## Run the tests
 crash: $(STAMP) ## The long run of the crash harness: every step killed, then SEEDS=1000 in JOBS=8 processes
 	.venv/bin/python -m tests.crash --steps
 	.venv/bin/python -m tests.crash --seeds $(or $(SEEDS),100) --first $(or $(FIRST),0) --jobs $(or $(JOBS),4)
+
+bench: $(STAMP) requirements-bench.lock ## The benchmarks; the server of Restate comes from npm
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	.venv/bin/python -m benchmarks.engines
 
 lint: $(STAMP) ## Formatting, lint, types, import rules
 	.venv/bin/ruff format --check .
@@ -34,6 +38,8 @@ lock: ## Resolve pyproject.toml anew; needs uv
 		--no-emit-index-url --group dev -o requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url -c requirements.lock -o requirements-worker.lock pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url -c requirements.lock --group bench -o requirements-bench.lock pyproject.toml
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache

@@ -64,6 +64,7 @@ class Deprovisioning:
     async def remove_session_host(self, request: CloudPcInput) -> StepResult:
         """Take the machine out of the host pool."""
         host = await self._pools.session_host(request.cloud_pc)
+        host = host or await self._pools.session_host(request.cloud_pc, everywhere=True)
         if host is None or await self._is_somebody_elses(request.cloud_pc):
             return StepResult(detail="there was none")
         pool, name = naming.host_pool_name(request.cloud_pc), session_host_name(host)

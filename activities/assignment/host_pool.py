@@ -15,6 +15,8 @@ from azure.mgmt.desktopvirtualization.models import (
 )
 
 from activities import naming
+from activities.errors import not_yet
+from activities.shared import Shared
 from activities.signatures import CloudPcReference
 from cloud.clients import CloudClients
 from cloud.secrets import confide
@@ -33,6 +35,24 @@ class RegistrationToken:
     expiration_time: str
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What a policy's Cloud PCs are reached by, as far as it exists; of the SDK's types."""
+
+    pool: Any
+    application_group: Any
+    workspace: Any
+
+    def are_complete(self, application_group_id: str) -> bool:
+        """Tell whether all exist, and the workspace shows the application group."""
+        return self.pool is not None and self.application_group is not None and self.shows(application_group_id)
+
+    def shows(self, application_group_id: str) -> bool:
+        """Tell whether the workspace exists and shows the application group."""
+        references: list[str] = (self.workspace.application_group_references or []) if self.workspace else []
+        return application_group_id.casefold() in (reference.casefold() for reference in references)
+
+
 def session_host_name(host: Any) -> str:
     """Return the name by which operations know a session host; its `name` has the pool's before it."""
     return str(host.id).rpartition("/")[2]
@@ -49,47 +69,72 @@ class HostPools:
         self._client = clients.desktop_virtualization
         self._group = clients.settings.resource_group
         self._subscription = clients.settings.subscription_id
+        self._poll_interval = clients.settings.poll_interval
+        self._parts = Shared(self._read_parts, seconds=60)
 
     async def ensure(self, cloud_pc: CloudPcReference, *, policy: str, single_sign_on: bool) -> None:
         """Make host pool, application group and workspace of the policy where they do not exist."""
-        region = cloud_pc.region
+        names = (
+            naming.host_pool_name(cloud_pc),
+            naming.application_group_name(cloud_pc),
+            naming.workspace_name(cloud_pc),
+        )
+        group_id, is_entra_joined = (
+            self.application_group_id(cloud_pc),
+            cloud_pc.domain_join_type == DomainJoinType.AZURE_AD_JOIN,
+        )
+
+        def rdp(pool: Any) -> str:
+            return _rdp_properties(pool.custom_rdp_property if pool else None, single_sign_on, is_entra_joined)
+
+        parts = await self._parts(*names)
+        if parts.are_complete(group_id) and parts.pool.custom_rdp_property == rdp(parts.pool):
+            return
+        parts = await self._parts(*names, fresh=True)
         tags = {"managedBy": naming.MANAGED_BY, "provisioningPolicyId": cloud_pc.policy_id}
-        name = naming.host_pool_name(cloud_pc)
-        pool: Any = await self._found(self._client.host_pools.get, name)
-        is_entra_joined = cloud_pc.domain_join_type == DomainJoinType.AZURE_AD_JOIN
-        rdp = _rdp_properties(pool.custom_rdp_property if pool else None, single_sign_on, is_entra_joined)
+        pool: Any = parts.pool
         if pool is None:
             body = HostPool(
-                location=region,
+                location=cloud_pc.region,
                 tags=tags,
                 host_pool_type="Personal",
                 personal_desktop_assignment_type="Direct",
                 load_balancer_type="Persistent",
                 preferred_app_group_type="Desktop",
                 start_vm_on_connect=True,
-                custom_rdp_property=rdp,
+                custom_rdp_property=rdp(pool),
                 friendly_name=policy,
             )
-            pool = await self._client.host_pools.create_or_update(self._group, name, body)
-        elif pool.custom_rdp_property != rdp:
-            await self._client.host_pools.update(self._group, name, HostPoolPatch(custom_rdp_property=rdp))
-        if await self._found(self._client.application_groups.get, naming.application_group_name(cloud_pc)) is None:
+            pool = await self._client.host_pools.create_or_update(self._group, names[0], body)
+        elif pool.custom_rdp_property != rdp(pool):
+            await self._client.host_pools.update(self._group, names[0], HostPoolPatch(custom_rdp_property=rdp(pool)))
+        if parts.application_group is None:
             group = ApplicationGroup(
-                location=region,
+                location=cloud_pc.region,
                 tags=tags,
                 host_pool_arm_path=pool.id,
                 application_group_type="Desktop",
                 friendly_name=policy,
             )
-            await self._client.application_groups.create_or_update(
-                self._group, naming.application_group_name(cloud_pc), group
+            await self._client.application_groups.create_or_update(self._group, names[1], group)
+        if parts.workspace is None:
+            body = Workspace(
+                location=cloud_pc.region, tags=tags, friendly_name=policy, application_group_references=[group_id]
             )
-        await self._ensure_workspace(cloud_pc, tags, policy)
+            await self._client.workspaces.create_or_update(self._group, names[2], body)
+        elif not parts.shows(group_id):
+            references: list[str] = [*(parts.workspace.application_group_references or []), group_id]
+            patch = WorkspacePatch(application_group_references=references)
+            await self._client.workspaces.update(self._group, names[2], patch)
 
     async def registration_token(self, cloud_pc: CloudPcReference) -> RegistrationToken:
         """Return the pool's registration token, which all its session hosts share.
 
         It is renewed only near its end, so that machines being registered at the same time share one.
+
+        Raises:
+            ApplicationError: `NotYet` while the pool shows none.
+
         """
         name = naming.host_pool_name(cloud_pc)
         current: Any = await self._client.host_pools.retrieve_registration_token(self._group, name)
@@ -101,17 +146,31 @@ class HostPools:
             )
             await self._client.host_pools.update(self._group, name, HostPoolPatch(registration_info=renewal))
             current = await self._client.host_pools.retrieve_registration_token(self._group, name)
+        if not current.token or current.expiration_time is None:
+            raise not_yet(f"{name} shows no registration token", self._poll_interval)
         return RegistrationToken(confide(current.token), current.expiration_time.isoformat())
 
-    async def session_host(self, cloud_pc: CloudPcReference) -> Any:
-        """Return the session host of the Cloud PC's machine, or None."""
-        machine_id = f"/virtualMachines/{cloud_pc.computer_name}".casefold()
+    async def session_host(self, cloud_pc: CloudPcReference, *, everywhere: bool = False) -> Any:
+        """Return the session host of the Cloud PC's machine, or None.
+
+        It bears the computer's name, a domain's behind it; by that name it is asked for, since the list is long.
+
+        Args:
+            cloud_pc: Whose it is.
+            everywhere: Look through all session hosts of the pool, whatever their names.
+
+        """
+        name, pool = cloud_pc.computer_name, naming.host_pool_name(cloud_pc)
+        machine_id = f"/virtualMachines/{name}".casefold()
         try:
-            async for host in self._client.session_hosts.list(self._group, naming.host_pool_name(cloud_pc)):
+            if not everywhere and cloud_pc.domain_join_type == DomainJoinType.AZURE_AD_JOIN:
+                host = await self._client.session_hosts.get(self._group, pool, name)
+                return host if (host.resource_id or "").casefold().endswith(machine_id) else None
+            async for host in self._client.session_hosts.list(self._group, pool):
                 if (host.resource_id or "").casefold().endswith(machine_id):
                     return host
         except ResourceNotFoundError:
-            # No host pool has been made yet.
+            # No such session host, or no host pool has been made yet.
             return None
         return None
 
@@ -122,19 +181,12 @@ class HostPools:
             f"/providers/Microsoft.DesktopVirtualization/applicationGroups/{naming.application_group_name(cloud_pc)}"
         )
 
-    async def _ensure_workspace(self, cloud_pc: CloudPcReference, tags: dict[str, str], policy: str) -> None:
-        name, group_id = naming.workspace_name(cloud_pc), self.application_group_id(cloud_pc)
-        workspace = await self._found(self._client.workspaces.get, name)
-        if workspace is None:
-            body = Workspace(
-                location=cloud_pc.region, tags=tags, friendly_name=policy, application_group_references=[group_id]
-            )
-            await self._client.workspaces.create_or_update(self._group, name, body)
-            return
-        references: list[str] = workspace.application_group_references or []
-        if group_id.casefold() not in (reference.casefold() for reference in references):
-            patch = WorkspacePatch(application_group_references=[*references, group_id])
-            await self._client.workspaces.update(self._group, name, patch)
+    async def _read_parts(self, pool: str, application_group: str, workspace: str) -> _Parts:
+        return _Parts(
+            pool=await self._found(self._client.host_pools.get, pool),
+            application_group=await self._found(self._client.application_groups.get, application_group),
+            workspace=await self._found(self._client.workspaces.get, workspace),
+        )
 
     async def _found(self, get: Any, name: str) -> Any:
         try:

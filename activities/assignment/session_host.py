@@ -29,6 +29,8 @@ from models.provisioning_policy import DomainJoinType
 
 _USABLE = frozenset({"Available", "NeedsAssistance"})
 """States of a session host that a user can connect to."""
+_ATTEMPTS_PER_SEARCH = 10
+"""How often a session host is asked for by its name before it is looked for among all."""
 
 
 class Assignment:
@@ -68,7 +70,8 @@ class Assignment:
                 # A token that another machine's registration renewed at the same moment may be dead.
                 revision=token.expiration_time,
             )
-            host = await self._pools.session_host(cloud_pc)
+            everywhere = activity.info().attempt % _ATTEMPTS_PER_SEARCH == 0
+            host = await self._pools.session_host(cloud_pc, everywhere=everywhere)
         self._require_usable(host, cloud_pc.computer_name)
         pool, name = naming.host_pool_name(cloud_pc), session_host_name(host)
         return SessionHost(host_pool=pool, name=name, detail=f"{name} in {pool} is {host.status}")

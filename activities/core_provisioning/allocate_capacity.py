@@ -11,11 +11,14 @@ from temporalio import activity
 from activities.core_provisioning.capacity_reservations import CapacityReservations
 from activities.error_catalogue import find
 from activities.errors import arm_code, arm_message, failure
+from activities.shared import Shared
 from activities.signatures import AllocateCapacityInput, AllocatedCapacity, ErrorClass
 from cloud.clients import CloudClients
 
 _MAX_REASON = 160
 """Longest reason of one candidate, characters: every candidate's must fit into one message."""
+_Offer = tuple[str | None, list[str | None]]
+"""What `offer` returns."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,12 @@ class _Quota:
     """Free cores and machines, by Azure's name of the quota."""
 
     usages: dict[str, Usage]
+
+    def limited(self, offered: _Offer, sku: ResourceSku | None) -> _Offer:
+        """Return what is left of an offer of a size where there is no quota for one VM of it."""
+        if sku is not None and offered[0] is None and (shortage := self.shortage(sku.family or "", cores(sku))):
+            return shortage, []
+        return offered
 
     def shortage(self, family: str, cores: int) -> str | None:
         """Return which quota has no room for one VM of `cores`, or None."""
@@ -43,6 +52,8 @@ class AllocateCapacity:
     def __init__(self, clients: CloudClients) -> None:
         self._groups = clients.resource_groups
         self._reservations = CapacityReservations(clients)
+        self._sizes = Shared(self._read_sizes, seconds=300)
+        self._quota = Shared(self._read_quota, seconds=30)
 
     @activity.defn
     async def allocate_capacity(self, request: AllocateCapacityInput) -> AllocatedCapacity:
@@ -77,20 +88,8 @@ class AllocateCapacity:
 
     async def _candidates(self, request: AllocateCapacityInput, refusals: "_Refusals") -> AsyncIterator["_Candidate"]:
         """Yield the sizes and zones that may be had; why others may not goes to `refusals`."""
-        region = request.cloud_pc.region
-        compute: Any = self._groups.get(request.cloud_pc.resource_group_id).compute
-        skus = {
-            sku.name: sku
-            async for sku in compute.resource_skus.list(filter=f"location eq '{region}'")
-            if sku.resource_type == "virtualMachines" and sku.name in request.service_plan.vm_sizes
-        }
-        quota = _Quota({str(usage.name.value).lower(): usage async for usage in compute.usage.list(region)})
         refused = {(item.vm_size, item.zone): item.reason for item in request.refused}
-        for size in request.service_plan.vm_sizes:
-            sku = skus.get(size)
-            refusal, zones = offer(sku, region)
-            if sku is not None and refusal is None and (shortage := quota.shortage(sku.family or "", cores(sku))):
-                refusal, zones = shortage, []
+        for size, (refusal, zones) in (await self._offers(request)).items():
             if refusal and not any(vm_size == size for vm_size, _ in refused):
                 refusals.add(size, None, refusal)
             for (vm_size, zone), reason in refused.items():
@@ -99,6 +98,36 @@ class AllocateCapacity:
             for zone in zones:
                 if (size, zone) not in refused:
                     yield _Candidate(size, zone)
+
+    async def _offers(self, request: AllocateCapacityInput) -> dict[str, _Offer]:
+        """Return what there is of each of the plan's sizes.
+
+        What others have read is good enough where the first size can be had by it: quota that is used up meanwhile
+        Azure refuses when the VM is made.
+        """
+        group_id, region = request.cloud_pc.resource_group_id, request.cloud_pc.region
+        sizes, fresh = request.service_plan.vm_sizes, bool(request.refused)
+        while True:
+            skus = await self._sizes(group_id, region, sizes, fresh=fresh)
+            quota = await self._quota(group_id, region, fresh=fresh)
+            offers = {size: quota.limited(offer(skus.get(size), region), skus.get(size)) for size in sizes}
+            if fresh or offers[sizes[0]][0] is None:
+                return offers
+            fresh = True
+
+    async def _read_sizes(
+        self, group_id: str | None, region: str, sizes: tuple[str, ...]
+    ) -> dict[str | None, ResourceSku]:
+        compute: Any = self._groups.get(group_id).compute
+        return {
+            sku.name: sku
+            async for sku in compute.resource_skus.list(filter=f"location eq '{region}'")
+            if sku.resource_type == "virtualMachines" and sku.name in sizes
+        }
+
+    async def _read_quota(self, group_id: str | None, region: str) -> "_Quota":
+        compute: Any = self._groups.get(group_id).compute
+        return _Quota({str(usage.name.value).lower(): usage async for usage in compute.usage.list(region)})
 
 
 class _Refusals:
@@ -136,7 +165,7 @@ class _Candidate:
         return f"{self.size}, zone {self.zone}" if self.zone else f"{self.size}, no zone"
 
 
-def offer(sku: ResourceSku | None, region: str) -> tuple[str | None, list[str | None]]:
+def offer(sku: ResourceSku | None, region: str) -> _Offer:
     """Tell whether a VM size is offered for Cloud PCs, whatever the quota.
 
     Args:

@@ -9,6 +9,7 @@ from typing import Any
 from azure.core.exceptions import ResourceNotFoundError
 
 from activities.errors import failure
+from activities.shared import Shared
 from cloud.clients import CloudClients
 from models.provisioning_policy import CustomImage, GalleryImage
 
@@ -28,6 +29,7 @@ class Images:
 
     def __init__(self, clients: CloudClients) -> None:
         self._groups = clients.resource_groups
+        self._checked = Shared(self._check, seconds=300)
 
     async def check(self, image: GalleryImage | CustomImage, region: str, disk_size_gb: int) -> bool:
         """See that a Cloud PC can be made from the image, and return whether the image supports Trusted Launch.
@@ -44,6 +46,9 @@ class Images:
                 `sourceImageSizeExceedsLimitation` or `sourceImageWithDataDiskNotSupported`.
 
         """
+        return await self._checked(image, region, disk_size_gb)
+
+    async def _check(self, image: GalleryImage | CustomImage, region: str, disk_size_gb: int) -> bool:
         try:
             if isinstance(image, GalleryImage):
                 return await self._check_gallery_image(image, region)

@@ -1,5 +1,6 @@
 """Step 3: the network. The interface is made before the VM, since ARM wants it when the VM is created."""
 
+import contextlib
 import itertools
 import re
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from temporalio import activity
 from activities import naming
 from activities.errors import arm_code, failure, not_yet
 from activities.long_running import Operations, ensure
+from activities.shared import Shared
 from activities.signatures import AttachNetworkInput, CloudPcReference, NetworkAttachment
 from cloud.clients import CloudClients
 from models.azure_network_connection import AzureNetworkConnection
@@ -20,6 +22,7 @@ HOSTED_NETWORK_TAG = "cloudPcNetwork"
 """Tag of a virtual network that serves as the Microsoft-hosted network of its region; value `microsoftHosted`."""
 _SUBNET = "cloud-pcs"
 _FULL = "SubnetIsFull"
+_GONE = "InvalidResourceReference"
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class Interface:
     """ARM id."""
     subnet_id: str
     private_ip_address: str | None
+
+
+class _NoSubnetError(Exception):
+    """No hosted network of the region is ready."""
 
 
 class NetworkInterfaces:
@@ -78,6 +85,7 @@ class Network:
         self._groups = clients.resource_groups
         self._interfaces = NetworkInterfaces(clients)
         self._poll_interval = clients.settings.poll_interval
+        self._first_subnet = Shared(self._read_first_subnet, seconds=60)
 
     @activity.defn
     async def attach_network(self, request: AttachNetworkInput) -> NetworkAttachment:
@@ -111,7 +119,17 @@ class Network:
         return str(found.location)
 
     async def _attach_to_hosted_network(self, cloud_pc: CloudPcReference) -> NetworkAttachment:
+        first: str | None = None
+        with contextlib.suppress(_NoSubnetError):
+            first = await self._first_subnet(cloud_pc.region)
+            try:
+                return _attachment(await self._interfaces.ensure(cloud_pc, first), cloud_pc.region)
+            except HttpResponseError as error:
+                if arm_code(error) not in (_FULL, _GONE):
+                    raise
         async for subnet_id in self._hosted_subnets(cloud_pc.region):
+            if subnet_id == first:
+                continue
             try:
                 return _attachment(await self._interfaces.ensure(cloud_pc, subnet_id), cloud_pc.region)
             except HttpResponseError as error:
@@ -120,24 +138,31 @@ class Network:
                     raise
         raise failure(_FULL, f"every Microsoft-hosted network of {cloud_pc.region} is full")
 
+    async def _read_first_subnet(self, region: str) -> str:
+        """Return a subnet that is ready, and that others have used for as long as this is remembered."""
+        group = self._groups.get()
+        networks: list[Any] = [network async for network in group.network.virtual_networks.list(group.name)]
+        for network in networks:
+            if _is_hosted(network, region) and network.properties.provisioning_state == "Succeeded":
+                for subnet_id in _subnets(network):
+                    return subnet_id
+        raise _NoSubnetError
+
     async def _hosted_subnets(self, region: str) -> AsyncIterator[str]:
         """Yield the subnets of the region's hosted networks, then that of one more network, made for it."""
         group = self._groups.get()
         networks: list[Any] = [network async for network in group.network.virtual_networks.list(group.name)]
         names = {network.name.lower() for network in networks}
         for network in networks:
-            network_tags: dict[str, str] = network.tags or {}
-            if network_tags.get(HOSTED_NETWORK_TAG) == "microsoftHosted" and network.location == region:
+            if _is_hosted(network, region):
                 state, number = network.properties.provisioning_state, _number(network.name, region)
                 if state in ("Failed", "Canceled") and number:
                     yield await self._new_hosted_subnet(region, number)
                     continue
                 if state not in ("Succeeded", "Failed", "Canceled"):
                     raise not_yet(f"the virtual network {network.name} is being changed", self._poll_interval)
-                subnets: list[Any] = network.properties.subnets or []
-                for subnet in subnets:
-                    if subnet.name == _SUBNET:
-                        yield subnet.id
+                for subnet_id in _subnets(network):
+                    yield subnet_id
         number = next(number for number in itertools.count(1) if f"vnet-{_suffix(region, number)}" not in names)
         yield await self._new_hosted_subnet(region, number)
 
@@ -184,6 +209,16 @@ class Network:
         return await ensure(
             operations, (self._groups.get().name, name), lambda: body, poll_interval=self._poll_interval
         )
+
+
+def _is_hosted(network: Any, region: str) -> bool:
+    tags: dict[str, str] = network.tags or {}
+    return tags.get(HOSTED_NETWORK_TAG) == "microsoftHosted" and network.location == region
+
+
+def _subnets(network: Any) -> list[str]:
+    subnets: list[Any] = network.properties.subnets or []
+    return [subnet.id for subnet in subnets if subnet.name == _SUBNET]
 
 
 def _number(network: str, region: str) -> int | None:

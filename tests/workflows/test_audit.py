@@ -104,7 +104,7 @@ HOLDS = [
     (Step.JOIN_ENTRA_ID, "PUT", r"extensions/AADLoginForWindows$", 0, {PartKind.VIRTUAL_MACHINE}),
     (Step.ENROLL_IN_INTUNE, "GET", r"/managedDevices$", 0, {PartKind.DEVICE, PartKind.MANAGED_DEVICE}),
     (Step.DISABLE_PORT_3389, "PUT", r"runCommands/disable-port-3389$", 0, {PartKind.MANAGED_DEVICE}),
-    (Step.REGISTER_SESSION_HOST, "GET", r"/sessionHosts$", 1, {PartKind.SESSION_HOST}),
+    (Step.REGISTER_SESSION_HOST, "GET", r"/sessionHosts/[^/]+$", 1, {PartKind.SESSION_HOST}),
 ]
 """Where Cloud PCs are held: step, request that is refused, how many pass first, and some of what exists by then."""
 

@@ -128,3 +128,23 @@ async def test_many_at_once_share_one_registration_token(lab: Lab) -> None:
     handles = [await lab.start() for _ in range(4)]
     assert [(await lab.settled(handle)).status for handle in handles] == [CloudPcStatus.PROVISIONED] * 4
     assert len(lab.exists("Microsoft.DesktopVirtualization/hostPools/sessionHosts")) == 4
+
+
+async def test_what_every_cloud_pc_reads_alike_is_read_once(lab: Lab) -> None:
+    # The first one has made the network and the host pool, the second one has found them.
+    await lab.provisioned()
+    await lab.provisioned()
+    requests = lab.cloud.ledger.requests
+    alike = (
+        "GET Microsoft.Compute/skus",
+        "GET Microsoft.Compute/usages",
+        "GET Microsoft.Compute/publishers",
+        "GET Microsoft.Network/virtualNetworks",
+        "GET Microsoft.DesktopVirtualization/workspaces",
+    )
+    before = {kind: requests[kind] for kind in alike}
+    assert all(before.values()), requests
+
+    await lab.provisioned()
+
+    assert {kind: requests[kind] for kind in alike} == before
