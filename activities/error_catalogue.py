@@ -206,7 +206,6 @@ CATALOGUE: tuple[Entry, ...] = (
     _terminal("InvalidRequestContent", "Azure refuses the request", _INVALID, _VM),
     _terminal("InvalidRequestFormat", "Azure refuses the request", _INVALID, _VM),
     _terminal("BadRequest", "the request is refused", _INVALID, _VM),
-    _terminal("PropertyChangeNotAllowed", "the machine exists with other properties", "reprovision", _VM),
     _terminal(
         "NameTaken", "a resource of this name belongs to somebody else", "reprovision: the next name is another", _VM
     ),
@@ -367,6 +366,7 @@ CATALOGUE: tuple[Entry, ...] = (
         ),
         "something else is being changed at the same moment",
     ),
+    *_transient(("PropertyChangeNotAllowed",), "another attempt has just made the machine, which is looked at", _VM),
     *_transient(("NicInUse", "NicReservedForAnotherVm"), "Azure holds a network interface for 3 minutes after its VM"),
     *_transient(("PrincipalNotFound",), "a new user or identity is not known everywhere yet", Step.GRANT_SIGN_IN),
     *_transient(

@@ -114,6 +114,15 @@ async def test_the_vm_operation_fails_for_good(lab: Lab) -> None:
     lab.nothing_left()
 
 
+async def test_the_vm_was_made_by_another_attempt_at_the_same_moment(lab: Lab) -> None:
+    lab.fail("PUT", r"virtualMachines/[^/]+$", "PropertyChangeNotAllowed", 409, when="after")
+
+    pc = await lab.provisioned()
+
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
+    assert len(lab.requests("PUT", f"/virtualMachines/{pc.computer_name}")) == 1
+
+
 async def test_the_vm_operation_fails_once(lab: Lab) -> None:
     lab.fail("PUT", VM, "InternalOperationError", when="operation")
 
