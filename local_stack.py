@@ -49,15 +49,13 @@ class LocalStack:
     """Runs the three processes; use it as a context manager, which takes everything down again.
 
     Args:
-        speed: How many times faster than Azure the simulated cloud is; `math.inf` is no delay.
+        speed: How many times faster than Azure the simulated cloud is.
         defects: Guest defects that the next machine is born with.
-        poll_interval: The worker's `CLOUD_PC_POLL_INTERVAL`, seconds.
 
     """
 
-    def __init__(self, *, speed: float = 60.0, defects: list[str] | None = None, poll_interval: float = 0.5) -> None:
+    def __init__(self, *, speed: float = 60.0, defects: list[str] | None = None) -> None:
         self._speed = speed
-        self._poll_interval = poll_interval
         self._defects = defects or []
         self.directory = Path(tempfile.mkdtemp(prefix="cloud-pc-"))
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -85,11 +83,6 @@ class LocalStack:
         """Where the simulated cloud answers."""
         return self.environment["AZURE_RESOURCE_MANAGER_URL"]
 
-    @property
-    def pids(self) -> dict[str, int]:
-        """The id of each process that runs: `simulator`, `temporal`, `worker`."""
-        return {name: process.pid for name, process in self._processes.items()}
-
     def start_simulator(self) -> None:
         """Start the simulated cloud and take from it what the worker's environment must hold."""
         arguments = ["--ca-file", str(self.directory / "ca.pem"), "--speed", str(self._speed)]
@@ -99,7 +92,7 @@ class LocalStack:
         self.environment |= json.loads(self._log("simulator").splitlines()[0])
         self.environment |= {
             "TEMPORAL_ADDRESS": self.address,
-            "CLOUD_PC_POLL_INTERVAL": str(self._poll_interval),
+            "CLOUD_PC_POLL_INTERVAL": "0.5",
             # Time is short here, and the simulated budgets are as much larger.
             "CLOUD_PC_AZURE_ACTIVITIES_PER_SECOND": "500",
             "CLOUD_PC_GRAPH_ACTIVITIES_PER_SECOND": "500",

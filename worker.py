@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from temporalio.client import Client
@@ -124,33 +125,26 @@ async def make_worker(
         max_cached_workflows: Living Cloud PCs that are kept in memory; others are replayed when they wake.
 
     """
-    settings, stop = clients.settings, timedelta(seconds=5)
+    settings = clients.settings
     rates = {
         Service.AZURE: settings.azure_activities_per_second,
         Service.GRAPH: settings.graph_activities_per_second,
     }
-    workers = [
-        Worker(
-            client,
-            task_queue=service_queue(task_queue, service),
-            activities=activities(clients),
-            interceptors=[ActivityBoundary()],
-            max_task_queue_activities_per_second=rate,
-            graceful_shutdown_timeout=stop,
-        )
-        for service, rate in rates.items()
-    ]
-    workers.append(
-        Worker(
-            client,
-            task_queue=task_queue,
-            workflows=WORKFLOWS,
-            activities=activities(clients),
-            interceptors=[ActivityBoundary()],
-            max_cached_workflows=max_cached_workflows,
-            graceful_shutdown_timeout=stop,
-        )
+    # One set of activities, for they remember what they have read.
+    make = partial(
+        Worker,
+        client,
+        activities=activities(clients),
+        interceptors=[ActivityBoundary()],
+        graceful_shutdown_timeout=timedelta(seconds=5),
     )
+    workers = [
+        *(
+            make(task_queue=service_queue(task_queue, service), max_task_queue_activities_per_second=rate)
+            for service, rate in rates.items()
+        ),
+        make(task_queue=task_queue, workflows=WORKFLOWS, max_cached_workflows=max_cached_workflows),
+    ]
     async with AsyncExitStack() as stack:
         for each in workers:
             await stack.enter_async_context(each)

@@ -37,18 +37,14 @@ from models.doctor import (
     CheckState,
     Identity,
 )
+from models.fleet import INTUNE_PLANS
 from models.service_plan import ServicePlan
 
 _RESOURCES_API = "2021-04-01"
 """api-version of Microsoft.Resources, for which no SDK is installed."""
 
-_INTUNE = {
-    "c1ec4a95-1f05-45b3-a911-aa3fa01094f5",
-    "3e170737-c728-4eae-bbb9-3f3360f7184c",
-    "2dc63b8a-df3d-448f-b683-8655877c9360",
-}
-_ENTRA_ID_P1 = {"41781fb2-bc02-4b7c-bd55-b576c07bb09d", "eec0eb4f-6444-4f95-aba0-50c24d67f998"}
-"""Service plans AAD_PREMIUM and AAD_PREMIUM_P2, which includes it; above INTUNE_A, INTUNE_A_VL and INTUNE_B.
+_ENTRA_ID_P1 = frozenset({"41781fb2-bc02-4b7c-bd55-b576c07bb09d", "eec0eb4f-6444-4f95-aba0-50c24d67f998"})
+"""Service plans AAD_PREMIUM and AAD_PREMIUM_P2, which includes it.
 
 Source: https://learn.microsoft.com/entra/identity/users/licensing-service-plan-reference
 """
@@ -206,7 +202,7 @@ class Doctor:
         skus = (page.value or []) if page else []
         return Checks(
             checks=(
-                _license_check("Microsoft Intune", _INTUNE, skus),
+                _license_check("Microsoft Intune", INTUNE_PLANS, skus),
                 _license_check("Microsoft Entra ID P1", _ENTRA_ID_P1, skus),
             )
         )
@@ -353,7 +349,7 @@ def _short_name(location: str) -> str:
     return location.replace(" ", "").casefold()
 
 
-def _license_check(product: str, plans: set[str], skus: list[SubscribedSku]) -> Check:
+def _license_check(product: str, plans: frozenset[str], skus: list[SubscribedSku]) -> Check:
     name = f"Licences of {product}"
     free = bought = 0
     for sku in skus:

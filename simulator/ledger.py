@@ -83,10 +83,9 @@ _PROVIDER = re.compile(r".*/providers/(?P<namespace>[^/]+)(?P<rest>/.*)?", re.IG
 
 
 def kind(method: str, path: str) -> str:
-    """Return what a request does without to what, such as `PUT Microsoft.Compute/virtualMachines`."""
+    """Return what a request does without to what, such as `PUT Microsoft.Compute/virtualMachines/{name}`."""
     if found := _PROVIDER.fullmatch(path):
         segments = (found["rest"] or "").split("/")[1:]
-        if segments[:1] == ["locations"]:
-            return "/".join([f"{method} {found['namespace']}", *segments[2:3]])
-        return "/".join([f"{method} {found['namespace']}", *segments[::2]])
+        named = ["{name}" if position % 2 else segment for position, segment in enumerate(segments)]
+        return "/".join([f"{method} {found['namespace']}", *named])
     return f"{method} {_GUID.sub('{id}', path)}"

@@ -74,15 +74,10 @@ class HostPools:
 
     async def ensure(self, cloud_pc: CloudPcReference, *, policy: str, single_sign_on: bool) -> None:
         """Make host pool, application group and workspace of the policy where they do not exist."""
-        names = (
-            naming.host_pool_name(cloud_pc),
-            naming.application_group_name(cloud_pc),
-            naming.workspace_name(cloud_pc),
-        )
-        group_id, is_entra_joined = (
-            self.application_group_id(cloud_pc),
-            cloud_pc.domain_join_type == DomainJoinType.AZURE_AD_JOIN,
-        )
+        pool_name, workspace_name = naming.host_pool_name(cloud_pc), naming.workspace_name(cloud_pc)
+        group_name, group_id = naming.application_group_name(cloud_pc), self.application_group_id(cloud_pc)
+        names = (pool_name, group_name, workspace_name)
+        is_entra_joined = cloud_pc.domain_join_type == DomainJoinType.AZURE_AD_JOIN
 
         def rdp(pool: Any) -> str:
             return _rdp_properties(pool.custom_rdp_property if pool else None, single_sign_on, is_entra_joined)
@@ -105,9 +100,9 @@ class HostPools:
                 custom_rdp_property=rdp(pool),
                 friendly_name=policy,
             )
-            pool = await self._client.host_pools.create_or_update(self._group, names[0], body)
+            pool = await self._client.host_pools.create_or_update(self._group, pool_name, body)
         elif pool.custom_rdp_property != rdp(pool):
-            await self._client.host_pools.update(self._group, names[0], HostPoolPatch(custom_rdp_property=rdp(pool)))
+            await self._client.host_pools.update(self._group, pool_name, HostPoolPatch(custom_rdp_property=rdp(pool)))
         if parts.application_group is None:
             group = ApplicationGroup(
                 location=cloud_pc.region,
@@ -116,16 +111,16 @@ class HostPools:
                 application_group_type="Desktop",
                 friendly_name=policy,
             )
-            await self._client.application_groups.create_or_update(self._group, names[1], group)
+            await self._client.application_groups.create_or_update(self._group, group_name, group)
         if parts.workspace is None:
             body = Workspace(
                 location=cloud_pc.region, tags=tags, friendly_name=policy, application_group_references=[group_id]
             )
-            await self._client.workspaces.create_or_update(self._group, names[2], body)
+            await self._client.workspaces.create_or_update(self._group, workspace_name, body)
         elif not parts.shows(group_id):
             references: list[str] = [*(parts.workspace.application_group_references or []), group_id]
             patch = WorkspacePatch(application_group_references=references)
-            await self._client.workspaces.update(self._group, names[2], patch)
+            await self._client.workspaces.update(self._group, workspace_name, patch)
 
     async def registration_token(self, cloud_pc: CloudPcReference) -> RegistrationToken:
         """Return the pool's registration token, which all its session hosts share.

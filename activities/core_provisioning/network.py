@@ -1,6 +1,5 @@
 """Step 3: the network. The interface is made before the VM, since ARM wants it when the VM is created."""
 
-import contextlib
 import itertools
 import re
 from collections.abc import AsyncIterator
@@ -21,8 +20,6 @@ from models.azure_network_connection import AzureNetworkConnection
 HOSTED_NETWORK_TAG = "cloudPcNetwork"
 """Tag of a virtual network that serves as the Microsoft-hosted network of its region; value `microsoftHosted`."""
 _SUBNET = "cloud-pcs"
-_FULL = "SubnetIsFull"
-_GONE = "InvalidResourceReference"
 
 
 @dataclass(frozen=True)
@@ -33,10 +30,6 @@ class Interface:
     """ARM id."""
     subnet_id: str
     private_ip_address: str | None
-
-
-class _NoSubnetError(Exception):
-    """No hosted network of the region is ready."""
 
 
 class NetworkInterfaces:
@@ -85,7 +78,7 @@ class Network:
         self._groups = clients.resource_groups
         self._interfaces = NetworkInterfaces(clients)
         self._poll_interval = clients.settings.poll_interval
-        self._first_subnet = Shared(self._read_first_subnet, seconds=60)
+        self._networks = Shared(self._read_networks, seconds=60)
 
     @activity.defn
     async def attach_network(self, request: AttachNetworkInput) -> NetworkAttachment:
@@ -119,39 +112,33 @@ class Network:
         return str(found.location)
 
     async def _attach_to_hosted_network(self, cloud_pc: CloudPcReference) -> NetworkAttachment:
-        first: str | None = None
-        with contextlib.suppress(_NoSubnetError):
-            first = await self._first_subnet(cloud_pc.region)
-            try:
-                return _attachment(await self._interfaces.ensure(cloud_pc, first), cloud_pc.region)
-            except HttpResponseError as error:
-                if arm_code(error) not in (_FULL, _GONE):
-                    raise
         async for subnet_id in self._hosted_subnets(cloud_pc.region):
-            if subnet_id == first:
-                continue
             try:
                 return _attachment(await self._interfaces.ensure(cloud_pc, subnet_id), cloud_pc.region)
             except HttpResponseError as error:
-                # A full subnet, or network, means the next one.
-                if arm_code(error) != _FULL:
-                    raise
-        raise failure(_FULL, f"every Microsoft-hosted network of {cloud_pc.region} is full")
+                match arm_code(error):
+                    case "SubnetIsFull":
+                        # A full subnet, or network, means the next one.
+                        continue
+                    case "InvalidResourceReference" if activity.info().attempt == 1:
+                        # It was there when it was read, maybe for another Cloud PC.
+                        raise not_yet(f"{subnet_id} is gone", self._poll_interval) from error
+                    case _:
+                        raise
+        raise failure("SubnetIsFull", f"every Microsoft-hosted network of {cloud_pc.region} is full")
 
-    async def _read_first_subnet(self, region: str) -> str:
-        """Return a subnet that is ready, and that others have used for as long as this is remembered."""
-        group = self._groups.get()
-        networks: list[Any] = [network async for network in group.network.virtual_networks.list(group.name)]
-        for network in networks:
-            if _is_hosted(network, region) and network.properties.provisioning_state == "Succeeded":
-                for subnet_id in _subnets(network):
-                    return subnet_id
-        raise _NoSubnetError
+    async def _read_networks(self, group_name: str) -> list[Any]:
+        return [network async for network in self._groups.get().network.virtual_networks.list(group_name)]
 
     async def _hosted_subnets(self, region: str) -> AsyncIterator[str]:
-        """Yield the subnets of the region's hosted networks, then that of one more network, made for it."""
-        group = self._groups.get()
-        networks: list[Any] = [network async for network in group.network.virtual_networks.list(group.name)]
+        """Yield the subnets of the region's hosted networks, then that of one more network, made for it.
+
+        What others have read is good enough where it holds a network of the region.
+        """
+        group_name = self._groups.get().name
+        networks = await self._networks(group_name)
+        if not any(_is_hosted(network, region) for network in networks):
+            networks = await self._networks(group_name, fresh=True)
         names = {network.name.lower() for network in networks}
         for network in networks:
             if _is_hosted(network, region):

@@ -60,11 +60,11 @@ async def test_requests_are_counted_by_kind(simulator: SimulatorServer) -> None:
     ("path", "expected"),
     [
         ("/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/a/extensions/b",
-         "GET Microsoft.Compute/virtualMachines/extensions"),
+         "GET Microsoft.Compute/virtualMachines/{name}/extensions/{name}"),
         ("/subscriptions/s/providers/Microsoft.Compute/locations/westeurope/operations/1",
-         "GET Microsoft.Compute/operations"),
+         "GET Microsoft.Compute/locations/{name}/operations/{name}"),
         ("/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/a"
-         "/providers/Microsoft.Authorization/roleAssignments/b", "GET Microsoft.Authorization/roleAssignments"),
+         "/providers/Microsoft.Authorization/roleAssignments/b", "GET Microsoft.Authorization/roleAssignments/{name}"),
         ("/v1.0/users/ada00000-0000-4000-8000-000000000001", "GET /v1.0/users/{id}"),
     ],
 )  # fmt: skip

@@ -1,5 +1,7 @@
 """The three stages, end to end: real engine, real clients, simulated cloud."""
 
+import re
+
 from models.cloud_pc import CloudPcStatus, Stage, Step, StepState, steps_of
 from tests.workflows.conftest import Lab, policy, step
 
@@ -135,16 +137,42 @@ async def test_what_every_cloud_pc_reads_alike_is_read_once(lab: Lab) -> None:
     await lab.provisioned()
     await lab.provisioned()
     requests = lab.cloud.ledger.requests
-    alike = (
-        "GET Microsoft.Compute/skus",
-        "GET Microsoft.Compute/usages",
-        "GET Microsoft.Compute/publishers",
-        "GET Microsoft.Network/virtualNetworks",
-        "GET Microsoft.DesktopVirtualization/workspaces",
-    )
+    alike = [
+        kind
+        for kind in requests
+        if re.fullmatch(
+            r"GET (Microsoft.Compute/(skus|locations/{name}/(usages|publishers/.*))|Microsoft.Network/virtualNetworks"
+            r"|Microsoft.DesktopVirtualization/(hostPools|applicationGroups|workspaces)/{name})",
+            kind,
+        )
+    ]
+    assert len(alike) == 7, requests
     before = {kind: requests[kind] for kind in alike}
-    assert all(before.values()), requests
 
     await lab.provisioned()
 
     assert {kind: requests[kind] for kind in alike} == before
+    assert not requests["GET Microsoft.DesktopVirtualization/hostPools/{name}/sessionHosts"], "it grows with the fleet"
+
+
+async def test_a_session_host_of_another_name_is_found_among_all(lab: Lab) -> None:
+    # Two looks an attempt, but for the tenth's second one.
+    lab.fail("GET", r"/sessionHosts/[^/]+$", "NotFound", 404, times=19)
+
+    pc = await lab.provisioned()
+
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
+    assert step(pc, Step.REGISTER_SESSION_HOST).attempts == 10
+    assert lab.cloud.ledger.requests["GET Microsoft.DesktopVirtualization/hostPools/{name}/sessionHosts"] == 1
+
+
+async def test_quota_that_was_raised_is_seen_at_once(lab: Lab) -> None:
+    capacity = lab.cloud.resources.capacity
+    capacity.set_limit("westeurope", 0)
+    refused = await lab.provisioned()
+    assert refused.status_detail and refused.status_detail.code == "NoCapacity"
+    capacity.set_limit("westeurope", 100)
+
+    pc = await lab.provisioned()
+
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail

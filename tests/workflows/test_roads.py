@@ -232,6 +232,19 @@ async def test_a_network_in_another_subscription(lab: Lab) -> None:
     lab.nothing_left()
 
 
+async def test_a_hosted_network_that_was_deleted_is_made_anew(lab: Lab) -> None:
+    await lab.provisioned()
+    # One that has found it, so that the worker remembers it.
+    await lab.provisioned()
+    [network] = [id for id in lab.exists("Microsoft.Network/virtualNetworks") if "vnet-cloud-pc" in id]
+    lab.cloud.resources.remove(network)
+
+    pc = await lab.provisioned()
+
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
+    assert pc.network_id == f"{network}/subnets/cloud-pcs"
+
+
 async def test_a_full_hosted_network_means_another_one(lab: Lab) -> None:
     await lab.provisioned()
     lab.fail("PUT", r"networkInterfaces/[^/]+$", code="SubnetIsFull")
