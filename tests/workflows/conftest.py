@@ -132,14 +132,14 @@ class Lab:
         """The same Cloud PC, whichever its current run is."""
         return self.client.get_workflow_handle_for(CloudPcWorkflow.run, handle.id)
 
-    async def until(self, handle: Handle, reached: Callable[[CloudPc], bool], seconds: float = 25) -> CloudPc:
+    async def until(self, handle: Handle, reached: Callable[[CloudPc], bool], seconds: float = 60) -> CloudPc:
         """Wait until the Cloud PC is as described."""
         async with asyncio.timeout(seconds):
             while not reached(pc := await handle.query(CloudPcWorkflow.cloud_pc)):
                 await asyncio.sleep(0.05)
             return pc
 
-    async def settled(self, handle: Handle, attempt: int = 1, seconds: float = 25) -> CloudPc:
+    async def settled(self, handle: Handle, attempt: int = 1, seconds: float = 60) -> CloudPc:
         """Wait until an attempt has ended."""
         async with asyncio.timeout(seconds):
             while True:
@@ -153,12 +153,12 @@ class Lab:
 
     async def ended(self, handle: Handle) -> CloudPc:
         """Wait until the workflow has ended and return its result."""
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(60):
             return await handle.result()
 
     async def until_closed(self, handle: Handle) -> None:
         """Wait until the workflow has ended, however it ended."""
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(60):
             while (await handle.describe()).close_time is None:
                 await asyncio.sleep(0.03)
 

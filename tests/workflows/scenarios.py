@@ -142,7 +142,7 @@ async def policy_applied(lab: Lab) -> list[WorkflowHistory]:
                 return status.reconciled_date_time
             await asyncio.sleep(0.05)
 
-    async with asyncio.timeout(25):
+    async with asyncio.timeout(60):
         first = await reconciled(None)
         await handle.signal("reconcile")
         await reconciled(first)
@@ -173,7 +173,7 @@ async def rolled_out(lab: Lab) -> list[WorkflowHistory]:
         id=f"rollout-{lab.task_queue}",
         task_queue=lab.task_queue,
     )
-    async with asyncio.timeout(25):
+    async with asyncio.timeout(60):
         assert (await rollout.result()).reprovisioned == 1
     return [await rollout.fetch_history()]
 

@@ -148,7 +148,7 @@ async def test_a_history_that_has_become_long_is_begun_anew(clients: CloudClient
             handle = await lab.start()
             first = await lab.settled(handle)
             run_id = (await handle.describe()).run_id
-            async with asyncio.timeout(25):
+            async with asyncio.timeout(60):
                 while (await handle.describe()).run_id == run_id:
                     await lab.signal(handle, "reprovision", b'{"reasn": "misspelt"}')
             second = await handle.query(CloudPcWorkflow.cloud_pc)

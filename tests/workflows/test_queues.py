@@ -40,7 +40,7 @@ async def test_a_rollout_does_not_keep_a_reprovision_waiting(
     settled: list[str] = []
 
     async def until_settled(handle: Handle) -> None:
-        pc = await lab.settled(handle, attempt=2)
+        pc = await lab.settled(handle, attempt=2, seconds=120)
         assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
         settled.append(handle.id)
 
