@@ -11,7 +11,7 @@ from activities import naming
 from activities.core_provisioning.images import Images, image_reference
 from activities.core_provisioning.network import NetworkInterfaces
 from activities.error_catalogue import find
-from activities.errors import arm_code
+from activities.errors import arm_code, not_yet
 from activities.long_running import ensure, remove
 from activities.signatures import CreateVirtualMachineInput, ErrorClass, VirtualMachine
 from cloud.clients import CloudClients
@@ -60,6 +60,9 @@ class VirtualMachines:
                 owner=cloud_pc.cloud_pc_id,
             )
         except HttpResponseError as error:
+            if arm_code(error) == "InvalidResourceReference" and interface.id.casefold() in error.message.casefold():
+                # A failed machine was still being deleted when they were looked at, and took its interface along.
+                raise not_yet(f"the network interface of {name} is gone", self._poll_interval) from error
             if find(arm_code(error), error.message, error.status_code).error_class == ErrorClass.CAPACITY:
                 # Another size or zone is tried next, under the same name.
                 await remove(machines, ids, poll_interval=self._poll_interval, owner=cloud_pc.cloud_pc_id)

@@ -1,11 +1,14 @@
 """What happens when a step fails: for good, for a while, or after it took effect."""
 
+import re
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from models.cloud_pc import CloudPc, CloudPcStatus, Stage, Step, StepState, steps_of
 from models.provisioning_policy import ProvisioningPolicy
+from simulator.server import SimulatorServer
 from tests.workflows.conftest import Lab, policy, step
 from tests.workflows.requests_of_steps import FATAL
 
@@ -121,6 +124,23 @@ async def test_the_vm_was_made_by_another_attempt_at_the_same_moment(lab: Lab) -
 
     assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
     assert len(lab.requests("PUT", f"/virtualMachines/{pc.computer_name}")) == 1
+
+
+async def test_a_failed_vm_takes_its_interface_along_after_it_was_looked_at(
+    lab: Lab, simulator: SimulatorServer
+) -> None:
+    interfaces: list[str] = []
+
+    async def remove(moment: str, request: web.Request) -> None:
+        if not interfaces and moment == "during" and request.method == "GET" and re.search(VM, request.path):
+            interfaces.extend(lab.exists("Microsoft.Network/networkInterfaces"))
+            lab.cloud.resources.remove(interfaces[0])
+
+    simulator.watcher = remove
+    pc = await lab.provisioned()
+
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
+    assert lab.exists("Microsoft.Network/networkInterfaces") == interfaces
 
 
 async def test_the_vm_operation_fails_once(lab: Lab) -> None:
