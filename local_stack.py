@@ -83,6 +83,10 @@ class LocalStack:
         """Where the simulated cloud answers."""
         return self.environment["AZURE_RESOURCE_MANAGER_URL"]
 
+    def pid(self, name: str) -> int:
+        """Return the process identifier of the `simulator`, the `temporal` server or the `worker`."""
+        return self._processes[name].pid
+
     def start_simulator(self) -> None:
         """Start the simulated cloud and take from it what the worker's environment must hold."""
         arguments = ["--ca-file", str(self.directory / "ca.pem"), "--speed", str(self._speed)]

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.processes import cpu_seconds, peak_mib
+
 STEPS = 16
 """Steps of a workflow, as many as a Cloud PC's way has."""
 
@@ -125,10 +127,10 @@ async def _measure(open_engine: OpenEngine, directory: Path, cache: Path, workfl
         for number in range(_WARM_UPS):
             await _timed(engine, [f"warm-up-{number}"])
         single = [1000 * await _timed(engine, [f"single-{number}"]) for number in range(_SINGLE_RUNS)]
-        before = {name: _cpu_seconds(pid) for name, pid in engine.processes.items()}
+        before = {name: cpu_seconds(pid) for name, pid in engine.processes.items()}
         wall = await _timed(engine, [f"fleet-{number}" for number in range(workflows)])
-        cpu = {name: round(_cpu_seconds(pid) - before[name], 2) for name, pid in engine.processes.items()}
-        peak = {name: _peak_mib(pid) for name, pid in engine.processes.items()}
+        cpu = {name: round(cpu_seconds(pid) - before[name], 2) for name, pid in engine.processes.items()}
+        peak = {name: peak_mib(pid) for name, pid in engine.processes.items()}
     return {
         "version": engine.version,
         "latency_ms": {
@@ -160,20 +162,6 @@ async def _timed(engine: Engine, workflow_ids: list[str]) -> float:
 
 def _end(log: Path) -> str:
     return log.read_text(encoding="utf-8")[-2000:]
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has used."""
-    # The process's name, in brackets, may hold anything.
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    user, system = fields[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
-def _peak_mib(pid: int) -> int:
-    """Return the most memory that a process has had resident."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 def _fsync_ms(directory: Path) -> float:
