@@ -15,8 +15,9 @@ from activities.long_running import heartbeats
 from activities.signatures import StepResult
 from cloud import lease, secrets
 
-_PROMPT = timedelta(seconds=1)
-"""An attempt that reaches its worker within this time is surely this worker's."""
+_PROMPT = 1 / 3
+"""An attempt that reaches its worker within this part of the time until it counts as dead is surely this worker's:
+the rest is for clocks that differ, and for the work until its first heartbeat."""
 
 
 class ActivityBoundary(Interceptor):
@@ -34,7 +35,7 @@ class _Boundary(ActivityInboundInterceptor):
         attempt = info.attempt
         async with AsyncExitStack() as stack:
             if info.start_to_close_timeout:
-                end = time.monotonic() + info.start_to_close_timeout.total_seconds()
+                end = time.monotonic() + (info.start_to_close_timeout - _lateness(info)).total_seconds()
                 lease.hold(lambda: end)
             if info.heartbeat_timeout:
                 await stack.enter_async_context(heartbeats())
@@ -61,7 +62,8 @@ async def _see_that_it_is_ours(info: activity.Info) -> None:
         LeaseExpiredError: It is not, or the server cannot be asked.
 
     """
-    if datetime.now(UTC) - info.started_time < _PROMPT:
+    timeout = info.heartbeat_timeout or info.start_to_close_timeout
+    if timeout and _lateness(info) < timeout * _PROMPT:
         return
     try:
         await activity.client().get_async_activity_handle(task_token=info.task_token).heartbeat(*info.heartbeat_details)
@@ -70,3 +72,8 @@ async def _see_that_it_is_ours(info: activity.Info) -> None:
         return
     except RPCError as error:
         raise lease.LeaseExpiredError("the attempt came late; another worker may have taken it over") from error
+
+
+def _lateness(info: activity.Info) -> timedelta:
+    """Return how long after the server handed the attempt out the worker begins with it."""
+    return max(datetime.now(UTC) - info.started_time, timedelta())

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
@@ -20,7 +21,28 @@ from cloud import lease
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
-_held: ContextVar[list[str] | None] = ContextVar("heartbeat_details", default=None)
+
+
+@dataclass
+class _Heart:
+    """What an attempt heartbeats.
+
+    Attributes:
+        held: The details to go with each heartbeat.
+        told: Those that went with the last one.
+
+    """
+
+    held: tuple[str, ...]
+    told: tuple[str, ...]
+
+    def beat(self) -> None:
+        """Heartbeat."""
+        self.told = self.held
+        activity.heartbeat(*self.held)
+
+
+_heart: ContextVar[_Heart | None] = ContextVar("heart", default=None)
 
 
 class Operations(Protocol):
@@ -203,26 +225,33 @@ async def _result(resource: str, poller: AsyncLROPoller[_T], poll_interval: floa
 
 
 def _hold(*details: str) -> None:
-    """Heartbeat these details, now and until others are held."""
-    held = _held.get()
-    if held is not None:
-        held[:] = details
-    activity.heartbeat(*details)
+    """Heartbeat these details, now and until others are held; none are told by the next heartbeat, if there is one."""
+    heart = _heart.get()
+    if heart is None:
+        activity.heartbeat(*details)
+        return
+    heart.held = details
+    if details:
+        heart.beat()
 
 
 @asynccontextmanager
 async def heartbeats() -> AsyncGenerator[None, None]:
     """Heartbeat regularly, as long as the body runs, with the token of the operation under way.
 
+    A body that fails leaves no token of an operation that has ended to the next attempt; one that succeeds has none,
+    so that most steps need one heartbeat, that of their operation's token.
+
     The lease on what the activity works on lasts as long as the server is sure to have heard of it: the SDK
     sends a heartbeat when 0.8 of the timeout have passed since the last one. It is renewed more often than there
     is a heartbeat, for a token that comes soon after one would be held back. Once it has run out it stays so:
     a process that wakes up would else renew it before the code that it interrupted comes to its request.
     """
-    held = list(activity.info().heartbeat_details)
+    details = tuple(activity.info().heartbeat_details)
+    heart = _Heart(held=details, told=details)
     timeout = (activity.info().heartbeat_timeout or timedelta(seconds=30)).total_seconds()
     last = time.monotonic()
-    token = _held.set(held)
+    token = _heart.set(heart)
 
     def deadline() -> float:
         return last + timeout * 0.2
@@ -236,12 +265,16 @@ async def heartbeats() -> AsyncGenerator[None, None]:
                 await asyncio.sleep(timeout / 10)
                 if (now := time.monotonic()) <= deadline():
                     last = now
-            activity.heartbeat(*held)
+            heart.beat()
 
     beating = asyncio.create_task(beat())
     try:
         yield
+    except BaseException:
+        if heart.held != heart.told:
+            heart.beat()
+        raise
     finally:
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)
-        _held.reset(token)
+        _heart.reset(token)

@@ -1,6 +1,7 @@
 """What a worker does that has stood still, and whose work may be another one's."""
 
 import asyncio
+import contextlib
 import dataclasses
 import time
 import uuid
@@ -49,7 +50,9 @@ async def _attempt_at(client: Client, task_queue: str) -> ActivityEnvironment:
     )
     made = ActivityEnvironment(client=client)
     made.info = dataclasses.replace(
-        environment().info, task_token=task.task_token, started_time=datetime.now(UTC) - timedelta(seconds=2)
+        environment(heartbeat_timeout=timedelta(seconds=1)).info,
+        task_token=task.task_token,
+        started_time=datetime.now(UTC) - timedelta(seconds=2),
     )
     return made
 
@@ -76,3 +79,20 @@ async def test_an_attempt_that_waited_in_the_socket_of_a_worker_that_stood_still
         await inside_boundary(partial(work, late), late)
     await inside_boundary(partial(work, current), current)
     assert done == [current]
+
+
+@pytest.mark.parametrize(("lateness", "ends"), [(0.0, False), (0.6, True)])
+async def test_an_attempt_that_came_late_has_less_time(lateness: float, ends: bool) -> None:
+    attempt = environment()
+    attempt.info = dataclasses.replace(
+        attempt.info,
+        started_time=datetime.now(UTC) - timedelta(seconds=lateness),
+        start_to_close_timeout=timedelta(seconds=2),
+    )
+
+    async def work() -> None:
+        await asyncio.sleep(1.6)
+        lease.require("PUT")
+
+    with pytest.raises(ApplicationError, match="stood still") if ends else contextlib.nullcontext():
+        await inside_boundary(work, attempt)
