@@ -102,9 +102,7 @@ class Script:
         await self._devices(name)
         _, interface_id = await asyncio.gather(self._capacity(), self._interface(name))
         machine = await self._machine(name, interface_id)
-        await self._put(
-            self._compute.virtual_machine_extensions, (name, "AADLoginForWindows"), _extension()
-        )
+        await self._put(self._compute.virtual_machine_extensions, (name, "AADLoginForWindows"), _extension())
         device = (await self._devices(name))[0]
         while not (managed := await self._managed(device.device_id)):
             await asyncio.sleep(self._interval)
@@ -204,10 +202,7 @@ class Script:
     async def _run(self, name: str, command: str, script: str, secrets: dict[str, str] | None = None) -> None:
         commands = self._compute.virtual_machine_run_commands
         ids = (self._group, name, command)
-        try:
-            await commands.get_by_virtual_machine(*ids, expand="instanceView")
-        except ResourceNotFoundError:
-            pass
+        await _found(commands.get_by_virtual_machine(*ids, expand="instanceView"))
         protected = [{"name": key, "value": value} for key, value in (secrets or {}).items()]
         body = {
             "location": REGION,

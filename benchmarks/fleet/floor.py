@@ -84,9 +84,7 @@ async def _main(workflows: int) -> None:
 
     def serve(service: Service) -> Worker:
         queue = service_queue(TASK_QUEUE, service)
-        return Worker(
-            client, task_queue=queue, activities=[step], max_task_queue_activities_per_second=rates[service]
-        )
+        return Worker(client, task_queue=queue, activities=[step], max_task_queue_activities_per_second=rates[service])
 
     async with (
         Worker(client, task_queue=TASK_QUEUE, workflows=[Steps], max_cached_workflows=2000),

@@ -1,7 +1,6 @@
 """The product: a policy is applied to a group of licensed users, and all of them get their Cloud PC."""
 
 import asyncio
-import os
 import statistics
 import sys
 import time
@@ -98,9 +97,11 @@ def _machines(stack: Stack, users: int, began: float) -> dict[str, Any]:
         path: str = entry["path"]
         if entry["method"] == "PUT" and path.split("/")[-2] == "virtualMachines" and entry["effect"] == "created":
             asked.setdefault(path, []).append(datetime.fromisoformat(entry["time"]).timestamp() - began)
-    machines = [path for path in stack.simulator("GET", "inventory")["resources"]["Microsoft.Compute/virtualMachines"]]
+    machines = stack.simulator("GET", "inventory")["resources"]["Microsoft.Compute/virtualMachines"]
     if len(machines) != users or len(asked) != users or any(len(times) > 1 for times in asked.values()):
-        raise RuntimeError(f"{len(machines)} machines of {users} users, asked for {sum(map(len, asked.values()))} times")
+        raise RuntimeError(
+            f"{len(machines)} machines of {users} users, asked for {sum(map(len, asked.values()))} times"
+        )
     times = sorted(time for times in asked.values() for time in times)
     return {"first_vm_s": times[0], "last_vm_s": times[-1]}
 
@@ -114,11 +115,3 @@ async def _histories(client: Client) -> dict[str, float]:
         if len(events) == _SAMPLE:
             break
     return {"history_events": statistics.median(events), "history_kb": statistics.median(size) / 1000}
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
-    with Stack() as stack:
-        import json
-
-        print(json.dumps(asyncio.run(provision_fleet(stack, int(sys.argv[1]))), indent=1))
