@@ -1,7 +1,7 @@
 """The physical limit: a plain asyncio script that makes the product's requests, by the same clients, in the same order.
 
-No engine, no retries, no resuming, nobody who could look at it: what it takes is what Azure, Graph and the clients take.
-`python -m benchmarks.fleet.bare --users 500`, with the worker's environment; the cloud must be new.
+No engine, no retries, no resuming, nobody to look at it: what it takes is what Azure, Graph and the clients take.
+`python -m benchmarks.fleet.bare --group ID`, with the worker's environment; the cloud must be new.
 """
 
 import argparse
