@@ -17,9 +17,10 @@ crash: $(STAMP) ## The long run of the crash harness: every step killed, then SE
 	.venv/bin/python -m tests.crash --steps
 	.venv/bin/python -m tests.crash --seeds $(or $(SEEDS),100) --first $(or $(FIRST),0) --jobs $(or $(JOBS),4)
 
-bench: $(STAMP) requirements-bench.lock ## The benchmarks; the server of Restate comes from npm
+bench: $(STAMP) requirements-bench.lock ## The benchmarks, two hours; the server of Restate comes from npm
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	.venv/bin/python -m benchmarks.engines
+	.venv/bin/python -m benchmarks.fleet fleet-results.json
 
 lint: $(STAMP) ## Formatting, lint, types, import rules
 	.venv/bin/ruff format --check .

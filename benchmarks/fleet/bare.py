@@ -103,8 +103,9 @@ class Script:
         _, interface_id = await asyncio.gather(self._capacity(), self._interface(name))
         machine = await self._machine(name, interface_id)
         await self._put(self._compute.virtual_machine_extensions, (name, "AADLoginForWindows"), _extension())
-        device = (await self._devices(name))[0]
-        while not (managed := await self._managed(device.device_id)):
+        while not (devices := await self._devices(name)):
+            await asyncio.sleep(self._interval)
+        while not (managed := await self._managed(devices[0].device_id)):
             await asyncio.sleep(self._interval)
         await self._assign_primary_user(managed.id, user.id)
         await asyncio.gather(*(self._run(name, step.activity_id, _text(step)) for step in _SCRIPTS))
