@@ -25,6 +25,7 @@ from benchmarks.fleet.stack import Stack
 from local_stack import TEMPORAL
 from simulator.fault_plan import RATES
 from simulator.faults import FaultKind
+from workflows.process import end_process
 
 _LIVING = 30.0
 """How many times faster than Azure the cloud is of which one Cloud PC's critical path takes about 30 s."""
@@ -149,8 +150,8 @@ def _median(values: list[Any]) -> Any:
     return statistics.median(values)
 
 
-def main() -> None:
-    """Measure what the document does not have yet."""
+def main() -> int:
+    """Measure what the document does not have yet, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
     parser.add_argument("results", type=Path, help="JSON document, read if it exists")
     parser.add_argument("--rounds", type=int, default=3)
@@ -177,7 +178,8 @@ def main() -> None:
                 print(f"{name}, round {number + 1}: {json.dumps(rounds[-1])}", file=sys.stderr, flush=True)
                 document["medians"] = {name: _median(each) for name, each in document["rounds"].items() if each}
                 results.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    end_process(main())

@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from benchmarks.engines.measure import step_input, step_result
     from cloud.settings import Settings
     from workflows.activity_options import Service, service_queue
+    from workflows.process import end_process
     from workflows.temporal import TASK_QUEUE, connect
 
 SHAPE = (
@@ -71,7 +72,7 @@ class Steps:
         return done
 
 
-async def _main(workflows: int) -> None:
+async def _main(workflows: int) -> int:
     client, settings = await connect(), Settings.from_environment(os.environ)
     rates = {Service.AZURE: settings.azure_activities_per_second, Service.GRAPH: settings.graph_activities_per_second}
 
@@ -94,10 +95,11 @@ async def _main(workflows: int) -> None:
         started, cpu = time.perf_counter(), time.process_time()
         await each(range(workflows), start, at_once=_AT_ONCE)
         await each(range(workflows), end, at_once=_AT_ONCE)
-        print(json.dumps({"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - cpu}))
+        print(json.dumps({"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - cpu}), flush=True)
+    return 0
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet.floor", description=__doc__)
     parser.add_argument("--workflows", type=int, default=500, help="how many are started")
-    asyncio.run(_main(parser.parse_args().workflows))
+    end_process(asyncio.run(_main(parser.parse_args().workflows)))
