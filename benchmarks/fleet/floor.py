@@ -10,14 +10,14 @@ import json
 import os
 import time
 from datetime import timedelta
-from typing import Any
 
-from temporalio import activity, workflow
+from temporalio import workflow
 from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
     from activities.concurrency import each
-    from benchmarks.engines.measure import step_input, step_result
+    from benchmarks.engines.measure import step_input
+    from benchmarks.engines.temporal import step
     from cloud.settings import Settings
     from workflows.activity_options import Service, service_queue
     from workflows.process import end_process
@@ -39,12 +39,6 @@ SHAPE = (
 """A Cloud PC's activities; those of one group run side by side."""
 _AT_ONCE = 20
 """Starts at the same time, as the product's."""
-
-
-@activity.defn
-async def step(given: dict[str, Any]) -> dict[str, Any]:
-    """Do nothing, and say so."""
-    return step_result(given)
 
 
 @workflow.defn

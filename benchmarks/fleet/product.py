@@ -12,7 +12,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
 from activities import search_attributes
-from benchmarks.fleet.stack import Stack
+from benchmarks.fleet.stack import SERVICE_PLAN, Stack
 from workflows.temporal import PLUGIN
 
 PROVISIONED = f'{search_attributes.RUNNING} AND {search_attributes.STATUS.name}="provisioned"'
@@ -70,7 +70,7 @@ async def provision_one(stack: Stack) -> float:
     client = await Client.connect(stack.address, plugins=[PLUGIN])
     done = await asyncio.create_subprocess_exec(
         *(sys.executable, "starter.py", "provision", str(stack.write_policy())),
-        *("--user", "ada@contoso.com", "--service-plan", "CPC_E_2C_8GB_128GB", "--wait"),
+        *("--user", "ada@contoso.com", "--service-plan", SERVICE_PLAN, "--wait"),
         env=stack.environment,
         stdout=asyncio.subprocess.DEVNULL,
     )

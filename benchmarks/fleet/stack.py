@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import cpu_seconds, peak_mib, resident_mib
+from benchmarks.processes import cpu_seconds, resident_mib
 from local_stack import ROOT, LocalStack
 
 TENANT = 10_000
@@ -83,10 +83,6 @@ class Stack(LocalStack):
     def resident(self, name: str) -> int:
         """Return the memory that a process has resident, MiB."""
         return resident_mib(self.pid(name))
-
-    def peak(self, name: str) -> int:
-        """Return the most memory that a process has had resident, MiB."""
-        return peak_mib(self.pid(name))
 
     def run(self, module: str, *arguments: str) -> dict[str, Any]:
         """Run a module of the benchmarks against the stack and return the document that it prints."""
