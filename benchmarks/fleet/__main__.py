@@ -33,7 +33,11 @@ _COMPARED = 500
 _STORM, _STORM_SECONDS = {**dict.fromkeys(RATES, 0.0), FaultKind.THROTTLE_STORM: 1.0}, 30
 """Every request to Azure and Graph is refused with 429, for so long."""
 _BARE, _FLOOR = "benchmarks.fleet.bare", "benchmarks.fleet.floor"
-_CONNECT = "import asyncio, os; from temporalio.client import Client; asyncio.run(Client.connect(os.environ['TEMPORAL_ADDRESS']))"
+_CONNECT = """
+import asyncio, os
+from temporalio.client import Client
+asyncio.run(Client.connect(os.environ['TEMPORAL_ADDRESS']))
+"""
 
 
 def _one(speed: float) -> dict[str, Any]:
