@@ -15,7 +15,6 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.core.rest import HttpRequest
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from msgraph.generated.devices.devices_request_builder import DevicesRequestBuilder
-from msgraph.generated.models.device import Device
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
@@ -32,8 +31,9 @@ from activities.assignment.role_assignments import (
 )
 from activities.concurrency import each
 from activities.core_provisioning.domain_join import EXTENSION
-from activities.devices import Devices
+from activities.devices import Device, Devices
 from activities.errors import application_error
+from activities.graph import listed
 from activities.signatures import (
     AuditInput,
     AuditResult,
@@ -391,21 +391,17 @@ class _Reading:
         )
         configuration = RequestConfiguration(query_parameters=query)
         configuration.headers.add("ConsistencyLevel", "eventual")
-        page = await self._clients.graph.devices.get(configuration)
-        while page is not None:
-            for device in page.value or []:
-                for physical_id in device.physical_ids or []:
-                    if physical_id.casefold().startswith(start.casefold()):
-                        self._add_device(device, physical_id[len(_RESOURCE_ID) :])
-            link = page.odata_next_link
-            page = await self._clients.graph.devices.with_url(link).get(configuration) if link else None
+        async for device in listed(self._clients.graph_adapter, self._clients.graph.devices, Device, configuration):
+            for physical_id in device.physical_ids or []:
+                if physical_id.casefold().startswith(start.casefold()):
+                    self._add_device(device, physical_id[len(_RESOURCE_ID) :])
 
     def _add_device(self, device: Device, machine_id: str) -> None:
         self._inventory.device_ids.add(device.device_id or "")
         self._add_of_machine(
             machine_id,
             kind=PartKind.DEVICE,
-            id=device.id or "",
+            id=device.id,
             command=self._graph_delete(f"devices/{device.id}"),
             created=device.registration_date_time or device.on_premises_last_sync_date_time,
             device_id=device.device_id or "",
@@ -473,7 +469,7 @@ class _Reading:
             if users is None:
                 # Enrolled a second time, it is another managed device.
                 managed = await self._devices.managed(pc.entra_device_id or "")
-                users = await self._primary_users(managed[0].id or "") if managed else None
+                users = await self._primary_users(managed[0].id) if managed else None
             if users is not None:
                 self._inventory.managed.add(pc.id)
                 self._inventory.primary_users[pc.id] = next(iter(users), None)
@@ -484,7 +480,7 @@ class _Reading:
                     replace(
                         device,
                         kind=PartKind.MANAGED_DEVICE,
-                        id=managed.id or "",
+                        id=managed.id,
                         command=self._graph_delete(f"deviceManagement/managedDevices/{managed.id}"),
                         created=managed.enrolled_date_time,
                     )
@@ -502,14 +498,12 @@ class _Reading:
 
     async def _primary_users(self, managed_device_id: str) -> list[str] | None:
         """Return the ids of a managed device's primary users, none or one; None where there is no such device."""
-        builder = self._clients.graph.device_management.managed_devices.by_managed_device_id(managed_device_id)
         try:
-            users = await builder.users.get()
+            return await self._devices.primary_users(managed_device_id)
         except ODataError as error:
             if error.response_status_code != HTTPStatus.NOT_FOUND:
                 raise
             return None
-        return [user.id or "" for user in (users.value or [] if users else [])]
 
     def _orphans(self, fleet: Fleet) -> list[Part]:
         return [part for part in self._inventory.parts if judge(fleet, part) == FindingState.ORPHAN]

@@ -1,7 +1,6 @@
 """Taking a Cloud PC away with all its traces; what is gone already is done."""
 
 from azure.core.exceptions import ResourceNotFoundError
-from msgraph.generated.models.device import Device
 from temporalio import activity
 
 from activities import naming
@@ -15,7 +14,7 @@ from activities.assignment.role_assignments import (
 )
 from activities.core_provisioning.capacity_reservations import CapacityReservations
 from activities.core_provisioning.domain_join import ComputerAccounts
-from activities.devices import Devices, deleted
+from activities.devices import Device, Devices, deleted
 from activities.errors import not_yet
 from activities.long_running import is_owned, remove
 from activities.signatures import CloudPcInput, CloudPcReference, RemoveComputerAccountInput, StepResult
@@ -98,7 +97,7 @@ class Deprovisioning:
         device_ids = {device.device_id for device in await self._our_devices(request.cloud_pc)}
         for device_id in filter(None, device_ids | {request.cloud_pc.entra_device_id}):
             for managed in await self._devices.managed(device_id):
-                deleted_devices += await deleted(managed_devices.by_managed_device_id(managed.id or ""))
+                deleted_devices += await deleted(managed_devices.by_managed_device_id(managed.id))
         return StepResult(detail=f"{deleted_devices} deleted")
 
     @activity.defn

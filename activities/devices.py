@@ -1,28 +1,54 @@
 """How a Cloud PC's devices are found in Entra ID and Intune."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from msgraph.generated.device_management.managed_devices.managed_devices_request_builder import (
     ManagedDevicesRequestBuilder,
 )
 from msgraph.generated.devices.devices_request_builder import DevicesRequestBuilder
-from msgraph.generated.models.device import Device
-from msgraph.generated.models.managed_device import ManagedDevice
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 
+from activities.graph import Entity, listed
 from activities.signatures import CloudPcReference
 from cloud.clients import CloudClients
 from models.provisioning_policy import DomainJoinType
+
+
+class Device(Entity):
+    """A device of Entra ID, as far as it is read here.
+
+    Source: https://learn.microsoft.com/graph/api/resources/device
+    """
+
+    device_id: str | None = None
+    physical_ids: list[str] | None = None
+    trust_type: str | None = None
+    display_name: str | None = None
+    alternative_security_ids: list[Any] | None = None
+    registration_date_time: datetime | None = None
+    on_premises_last_sync_date_time: datetime | None = None
+
+
+class ManagedDevice(Entity):
+    """A managed device of Intune, as far as it is read here.
+
+    Source: https://learn.microsoft.com/graph/api/resources/intune-devices-manageddevice
+    """
+
+    azure_a_d_device_id: str | None = None
+    enrolled_date_time: datetime | None = None
+    management_state: str | None = None
 
 
 class Devices:
     """Looks devices up; answers are compared, since Graph ignores filters that it does not support."""
 
     def __init__(self, clients: CloudClients) -> None:
-        self._graph = clients.graph
+        self._graph, self._adapter = clients.graph, clients.graph_adapter
 
     async def named(self, computer_name: str) -> list[Device]:
         """Return the Entra devices of this name, those of other machines included.
@@ -42,9 +68,8 @@ class Devices:
                 "onPremisesLastSyncDateTime",
             ],
         )
-        page = await self._graph.devices.get(RequestConfiguration(query_parameters=query))
-        found = (page.value or []) if page else []
-        return [device for device in found if (device.display_name or "").casefold() == computer_name.casefold()]
+        found = listed(self._adapter, self._graph.devices, Device, RequestConfiguration(query_parameters=query))
+        return [device async for device in found if (device.display_name or "").casefold() == computer_name.casefold()]
 
     @staticmethod
     def names_machine(device: Device, virtual_machine_id: str) -> bool:
@@ -68,7 +93,7 @@ class Devices:
 
     async def delete(self, device: Device) -> bool:
         """Delete the device and tell whether it was there."""
-        return await deleted(self._graph.devices.by_device_id(device.id or ""))
+        return await deleted(self._graph.devices.by_device_id(device.id))
 
     async def managed(self, device_id: str) -> list[ManagedDevice]:
         """Return the Intune managed devices of an Entra device; a second enrolment leaves the first behind.
@@ -79,12 +104,18 @@ class Devices:
             filter=f"azureADDeviceId eq '{device_id}'"
         )
         builder = self._graph.device_management.managed_devices
-        page = await builder.get(RequestConfiguration(query_parameters=query))
-        found: list[ManagedDevice] = []
-        while page is not None:
-            found += [item for item in page.value or [] if item.azure_a_d_device_id == device_id]
-            page = await builder.with_url(page.odata_next_link).get() if page.odata_next_link else None
-        return found
+        found = listed(self._adapter, builder, ManagedDevice, RequestConfiguration(query_parameters=query))
+        return [item async for item in found if item.azure_a_d_device_id == device_id]
+
+    async def primary_users(self, managed_device_id: str) -> list[str]:
+        """Return the ids of a managed device's primary users, none or one.
+
+        Raises:
+            ODataError: 404 where there is no such device.
+
+        """
+        builder = self._graph.device_management.managed_devices.by_managed_device_id(managed_device_id).users
+        return [user.id async for user in listed(self._adapter, builder, Entity)]
 
 
 class _Deletable(Protocol):

@@ -3,14 +3,13 @@
 import ipaddress
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeVar
 
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from kiota_abstractions.headers_collection import HeadersCollection
 from msgraph.generated.groups.item.members.graph_group.graph_group_request_builder import GraphGroupRequestBuilder
 from msgraph.generated.groups.item.members.graph_user.graph_user_request_builder import GraphUserRequestBuilder
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
-from msgraph.generated.models.user import User as GraphUser
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecution
 from temporalio.common import WorkflowIDReusePolicy
@@ -21,6 +20,7 @@ from activities import search_attributes
 from activities.concurrency import each
 from activities.core_provisioning.allocate_capacity import cores, offer
 from activities.errors import failure, not_yet
+from activities.graph import Entity, Listing, listed
 from activities.signatures import (
     AwaitWaveInput,
     ChooseInput,
@@ -59,6 +59,27 @@ _GRANTED = frozenset({"Enabled", "Warning"})
 """`capabilityStatus` of a plan that can be used. Source: https://learn.microsoft.com/graph/api/resources/assignedplan"""
 _RESERVED_ADDRESSES = 5
 """Of every subnet. Source: https://learn.microsoft.com/azure/virtual-network/virtual-networks-faq"""
+
+
+class _AssignedPlan(GraphModel):
+    service_plan_id: str | None = None
+    capability_status: str | None = None
+
+
+class _GroupMember(Entity):
+    user_principal_name: str | None = None
+    display_name: str | None = None
+    account_enabled: bool | None = None
+    assigned_plans: list[_AssignedPlan] | None = None
+    on_premises_user_principal_name: str | None = None
+    on_premises_sync_enabled: bool | None = None
+
+
+class _Group(Entity):
+    display_name: str | None = None
+
+
+_Item = TypeVar("_Item", bound=Entity)
 
 
 class Fleet:
@@ -225,7 +246,7 @@ class Fleet:
         settings = settings_version(request.policy, request.connections)
         return decide(request.policy, settings, request.service_plans, members, cloud_pcs), notes
 
-    async def _members(self, group_id: str) -> AsyncIterator[GraphUser]:
+    async def _members(self, group_id: str) -> AsyncIterator[_GroupMember]:
         """Yield the users that are a group's own members, with their licences."""
         builder = self._clients.graph.groups.by_group_id(group_id).members.graph_user
         query = GraphUserRequestBuilder.GraphUserRequestBuilderGetQueryParameters(
@@ -241,20 +262,13 @@ class Fleet:
                 "onPremisesSyncEnabled",
             ],
         )
-        # The cast to users is an advanced query.
-        configuration = RequestConfiguration(query_parameters=query, headers=_consistency())
         try:
-            page = await builder.get(configuration)
+            async for user in self._listed(builder, _GroupMember, query):
+                yield user
         except ODataError as error:
             if error.response_status_code == 404:
                 raise failure("GroupNotFound", f"Entra ID knows no group {group_id}") from error
             raise
-        while page:
-            for user in page.value or []:
-                yield user
-            if not page.odata_next_link:
-                return
-            page = await builder.with_url(page.odata_next_link).get(RequestConfiguration(headers=_consistency()))
 
     async def _nested_groups(self, group_id: str) -> AsyncIterator[str]:
         """Yield a note for each group in a group: its members do not count."""
@@ -262,9 +276,15 @@ class Fleet:
         query = GraphGroupRequestBuilder.GraphGroupRequestBuilderGetQueryParameters(
             count=True, select=["id", "displayName"]
         )
-        page = await builder.get(RequestConfiguration(headers=_consistency(), query_parameters=query))
-        for group in (page.value or []) if page else []:
+        async for group in self._listed(builder, _Group, query):
             yield f"{group.display_name} ({group.id}) is in the group {group_id}: its members do not count"
+
+    def _listed(self, builder: Listing, model: type[_Item], query: object) -> AsyncIterator[_Item]:
+        """Yield the members of one type, which is an advanced query."""
+        headers = HeadersCollection()
+        headers.add("ConsistencyLevel", "eventual")
+        configuration = RequestConfiguration(query_parameters=query, headers=headers)
+        return listed(self._clients.graph_adapter, builder, model, configuration)
 
     async def _subnet_of(self, connection: AzureNetworkConnection) -> tuple[str, int]:
         """Return the region of a connection and how many addresses its subnet has left."""
@@ -341,17 +361,11 @@ async def _signal(client: Client, id: str, name: str, *wish: GraphModel) -> None
             raise
 
 
-def _consistency() -> HeadersCollection:
-    headers = HeadersCollection()
-    headers.add("ConsistencyLevel", "eventual")
-    return headers
-
-
-def _member(user: GraphUser) -> Member:
+def _member(user: _GroupMember) -> Member:
     name = user.user_principal_name or ""
     return Member(
         user=User(
-            id=user.id or "",
+            id=user.id,
             user_principal_name=name,
             display_name=user.display_name or name,
             on_premises_user_principal_name=user.on_premises_user_principal_name,

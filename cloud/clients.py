@@ -19,8 +19,6 @@ from azure.mgmt.desktopvirtualization.aio import DesktopVirtualizationMgmtClient
 from azure.mgmt.network.aio import NetworkManagementClient
 from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
 from kiota_http.middleware.options import RetryHandlerOption
-from msgraph.generated.models.device import Device
-from msgraph.generated.models.managed_device import ManagedDevice
 from msgraph.generated.models.user import User
 from msgraph.graph_request_adapter import GraphRequestAdapter
 from msgraph.graph_request_adapter import options as graph_options
@@ -165,5 +163,4 @@ async def _sign_in(credential: DefaultAzureCredential, scope: str) -> None:
 
 def _warm_up() -> None:
     """Import what msgraph imports at the first typed answer: 3 to 5 s that would block the event loop."""
-    for model in (User, Device, ManagedDevice):
-        model().get_field_deserializers()
+    User().get_field_deserializers()

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-from msgraph.generated.models.management_state import ManagementState
 from temporalio import activity
 
 from activities.devices import Devices
@@ -13,6 +12,8 @@ from cloud.clients import CloudClients
 from models.provisioning_policy import DomainJoinType
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_MANAGED = "managed"
+"""`managementState`. Source: https://learn.microsoft.com/graph/api/resources/intune-devices-managementstate"""
 _REMEDY = "turn on automatic enrolment into Intune (MDM user scope, Entra ID P1), then reprovision"
 
 
@@ -41,6 +42,6 @@ class IntuneEnrollment:
                 script = script_text("activities.core_provisioning", "enroll_by_device_credential.ps1")
                 await self._scripts.run(request.cloud_pc, "enroll-in-intune", script, remedy=_REMEDY)
             raise not_yet(f"Intune shows no device of {request.cloud_pc.computer_name}", self._poll_interval, _REMEDY)
-        if managed.management_state != ManagementState.Managed:
+        if managed.management_state != _MANAGED:
             raise not_yet(f"the managed device is {managed.management_state}", self._poll_interval, _REMEDY)
-        return ManagedDevice(id=managed.id or "", detail=f"managed device {managed.id}")
+        return ManagedDevice(id=managed.id, detail=f"managed device {managed.id}")

@@ -8,6 +8,7 @@ from kiota_abstractions.request_information import RequestInformation
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from temporalio import activity
 
+from activities.devices import Devices
 from activities.errors import not_yet
 from activities.signatures import AssignPrimaryUserInput, PrimaryUser
 from cloud.clients import CloudClients
@@ -24,7 +25,7 @@ class PrimaryUserAssignment:
     """
 
     def __init__(self, clients: CloudClients) -> None:
-        self._graph = clients.graph
+        self._devices = Devices(clients)
         self._adapter = clients.graph_adapter
         self._graph_url = clients.settings.graph_url
         self._poll_interval = clients.settings.poll_interval
@@ -44,7 +45,7 @@ class PrimaryUserAssignment:
             "give the user an Intune licence, then reprovision",
         )
         try:
-            if await self._is_primary_user(device_id, user.id):
+            if await self._devices.primary_users(device_id) == [user.id]:
                 return PrimaryUser(user_principal_name=user.user_principal_name, detail=user.user_principal_name)
             # Intune takes its time to show what was set, and allows few writes.
             if activity.info().attempt % _LOOKS_PER_REQUEST == 1:
@@ -63,7 +64,3 @@ class PrimaryUserAssignment:
         body = {"@odata.id": f"{self._graph_url}/beta/users/{user_id}"}
         reference.set_stream_content(json.dumps(body).encode(), "application/json")
         await self._adapter.send_no_response_content_async(reference, {"XXX": ODataError})
-
-    async def _is_primary_user(self, managed_device_id: str, user_id: str) -> bool:
-        users = await self._graph.device_management.managed_devices.by_managed_device_id(managed_device_id).users.get()
-        return users is not None and [user.id for user in users.value or []] == [user_id]
