@@ -13,6 +13,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -96,19 +97,25 @@ def _disturbed(users: int) -> dict[str, Any]:
 
         async def disturb(client: Client) -> None:
             await _until(client, users // 10)
-            stack.kill_worker()
-            await asyncio.to_thread(stack.start_worker)
+            await kill_worker()
             await _until(client, users // 4)
+            storm.append(time.time())
             stack.simulator("POST", "fault-plan", {"seed": 1, "rates": _STORM})
             await asyncio.sleep(_STORM_SECONDS)
             struck.update(stack.simulator("GET", "fault-plan"))
             stack.simulator("DELETE", "fault-plan")
+            storm.append(time.time())
             await _until(client, users // 2)
+            await kill_worker()
+
+        async def kill_worker() -> None:
+            kills.append(time.time())
             stack.kill_worker()
             await asyncio.to_thread(stack.start_worker)
 
-        struck: dict[str, int] = {}
-        return {**asyncio.run(provision_fleet(stack, users, disturb)), "struck": struck}
+        kills, storm, struck = list[float](), list[float](), dict[str, int]()
+        fleet = asyncio.run(provision_fleet(stack, users, disturb))
+        return {**fleet, "kills": kills, "storm": storm, "struck": struck}
 
 
 async def _until(client: Client, provisioned: int) -> None:
@@ -148,9 +155,10 @@ def _cpus() -> list[str]:
 
 
 def _median(values: list[Any]) -> Any:
-    """Return the median of numbers; of documents, one with the medians of their fields."""
+    """Return the median of numbers; of documents, one with the medians of their fields that are not lists of times."""
     if isinstance(values[0], dict):
-        return {name: _median([value.get(name, 0) for value in values]) for name in values[0]}
+        names = [name for name, value in values[0].items() if not isinstance(value, list)]
+        return {name: _median([value.get(name, 0) for value in values]) for name in names}
     return statistics.median(values)
 
 

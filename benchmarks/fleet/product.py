@@ -26,6 +26,8 @@ async def provision_fleet(
 ) -> dict[str, Any]:
     """Apply the policy and return what it took until every user had a Cloud PC.
 
+    `progress` has how many were provisioned at which time, seconds since 1970.
+
     Args:
         stack: It is up.
         users: Members of the group.
@@ -42,20 +44,23 @@ async def provision_fleet(
     if await apply.wait():
         raise RuntimeError("starter.py apply failed")
     work = asyncio.ensure_future(meanwhile(client)) if meanwhile else None
+    progress = [(began, 0)]
     while (done := (await client.count_workflows(PROVISIONED)).count) < users:
         if time.time() - began > 60 + 3 * users:
             raise RuntimeError(f"{done} of {users} are provisioned after {time.time() - began:.0f} s")
+        if done - progress[-1][1] >= users / 100:
+            progress.append((time.time(), done))
         await asyncio.sleep(0.5)
-    wall = time.time() - began
+    progress.append((time.time(), users))
+    fleet = {"users": users, "wall_s": time.time() - began, "progress": progress}
     if work:
         await work
         # The worker is another process by now.
-        return {"users": users, "wall_s": wall, **_machines(stack, users, began)}
+        return {**fleet, **_machines(stack, users, began)}
     used = {name: 1000 * (after - cpu[name]) / users for name, after in stack.cpu(*_PROCESSES).items()}
     spent = stack.requests() - requests
     return {
-        "users": users,
-        "wall_s": wall,
+        **fleet,
         "cpu_ms_per_cloud_pc": {**used, "all": sum(used.values())},
         "worker_mib_idle": resident,
         "worker_mib_per_1000": 1000 * (stack.resident("worker") - resident) / users,
