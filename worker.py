@@ -56,6 +56,13 @@ WORKFLOWS = [
 ]
 """Every workflow that the worker serves."""
 
+_WORKFLOW_TASKS = 10
+"""At the same time. A task is CPU of one Python process only; a hundred of them, all replaying after a crash, would
+take longer than the 10 s after which the server gives up on each, and be begun again for ever."""
+_STICKY = timedelta(seconds=30)
+"""How long a workflow task waits for the worker that has the workflow in its cache, before whoever comes first replays
+it. A busy worker would else lose its cache to its own queue; what a dead one leaves behind waits as long."""
+
 
 def activities(clients: CloudClients) -> list[Callable[..., Coroutine[Any, Any, Any]]]:
     """Return every activity, bound to the clients."""
@@ -144,7 +151,13 @@ async def make_worker(
             make(task_queue=service_queue(task_queue, service), max_task_queue_activities_per_second=rate)
             for service, rate in rates.items()
         ),
-        make(task_queue=task_queue, workflows=WORKFLOWS, max_cached_workflows=max_cached_workflows),
+        make(
+            task_queue=task_queue,
+            workflows=WORKFLOWS,
+            max_cached_workflows=max_cached_workflows,
+            max_concurrent_workflow_tasks=_WORKFLOW_TASKS,
+            sticky_queue_schedule_to_start_timeout=_STICKY,
+        ),
     ]
     async with AsyncExitStack() as stack:
         for each in workers:

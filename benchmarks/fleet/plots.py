@@ -46,7 +46,7 @@ def floors(document: dict[str, Any]) -> Figure:
         axes.plot([each["floor_s"] + each["bare_s"], each["wall_s"]], bars, "k|", markersize=16)
     axes.invert_yaxis()
     axes.set_xlabel(f"{fleet['users']:,} users, seconds; medians, and a mark for each round")
-    axes.set_xlim(right=1.5 * fleet["wall_s"])
+    axes.set_xlim(right=1.7 * fleet["wall_s"])
     axes.legend(loc="center right", frameon=False)
     return figure
 
@@ -67,7 +67,7 @@ def progress(document: dict[str, Any]) -> Figure:
     axes.axvspan(*(time - began for time in disturbed["storm"]), color="#c44e52", alpha=0.3, label="every request: 429")
     axes.set_xlabel("seconds from apply")
     axes.set_ylabel("Cloud PCs provisioned")
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="upper left", frameon=False)
     return figure
 
 
