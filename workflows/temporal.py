@@ -60,8 +60,12 @@ class _PayloadConverter(PydanticPayloadConverter):
 
     def with_context(self, context: SerializationContext) -> Self:
         """Return the converter of a workflow's or an activity's payloads."""
+        is_of_workflow = isinstance(context, WorkflowSerializationContext)
+        if is_of_workflow == self._is_of_workflow:
+            # The SDK asks for each payload of each task several times, and copies all it has for a new converter.
+            return self
         made = copy.copy(self)
-        made._is_of_workflow = isinstance(context, WorkflowSerializationContext)
+        made._is_of_workflow = is_of_workflow
         return made
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
