@@ -21,6 +21,7 @@ bench: $(STAMP) requirements-bench.lock ## The benchmarks, two hours; the server
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	.venv/bin/python -m benchmarks.engines
 	.venv/bin/python -m benchmarks.fleet fleet-results.json
+	.venv/bin/python -m benchmarks.fleet.plots fleet-results.json benchmarks/plots
 
 lint: $(STAMP) ## Formatting, lint, types, import rules
 	.venv/bin/ruff format --check .
