@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.core.rest import HttpRequest
-from kiota_abstractions.base_request_configuration import RequestConfiguration
 from msgraph.generated.devices.devices_request_builder import DevicesRequestBuilder
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from temporalio import activity
@@ -33,7 +32,7 @@ from activities.concurrency import each
 from activities.core_provisioning.domain_join import EXTENSION
 from activities.devices import Device, Devices
 from activities.errors import application_error
-from activities.graph import listed
+from activities.graph import advanced, listed
 from activities.signatures import (
     AuditInput,
     AuditResult,
@@ -389,9 +388,7 @@ class _Reading:
             select=["id", "deviceId", "displayName", "physicalIds", "registrationDateTime"],
             count=True,
         )
-        configuration = RequestConfiguration(query_parameters=query)
-        configuration.headers.add("ConsistencyLevel", "eventual")
-        async for device in listed(self._clients.graph_adapter, self._clients.graph.devices, Device, configuration):
+        async for device in listed(self._clients.graph.devices, Device, advanced(query)):
             for physical_id in device.physical_ids or []:
                 if physical_id.casefold().startswith(start.casefold()):
                     self._add_device(device, physical_id[len(_RESOURCE_ID) :])

@@ -48,7 +48,7 @@ class Devices:
     """Looks devices up; answers are compared, since Graph ignores filters that it does not support."""
 
     def __init__(self, clients: CloudClients) -> None:
-        self._graph, self._adapter = clients.graph, clients.graph_adapter
+        self._graph = clients.graph
 
     async def named(self, computer_name: str) -> list[Device]:
         """Return the Entra devices of this name, those of other machines included.
@@ -68,7 +68,7 @@ class Devices:
                 "onPremisesLastSyncDateTime",
             ],
         )
-        found = listed(self._adapter, self._graph.devices, Device, RequestConfiguration(query_parameters=query))
+        found = listed(self._graph.devices, Device, RequestConfiguration(query_parameters=query))
         return [device async for device in found if (device.display_name or "").casefold() == computer_name.casefold()]
 
     @staticmethod
@@ -104,7 +104,7 @@ class Devices:
             filter=f"azureADDeviceId eq '{device_id}'"
         )
         builder = self._graph.device_management.managed_devices
-        found = listed(self._adapter, builder, ManagedDevice, RequestConfiguration(query_parameters=query))
+        found = listed(builder, ManagedDevice, RequestConfiguration(query_parameters=query))
         return [item async for item in found if item.azure_a_d_device_id == device_id]
 
     async def primary_users(self, managed_device_id: str) -> list[str]:
@@ -115,7 +115,7 @@ class Devices:
 
         """
         builder = self._graph.device_management.managed_devices.by_managed_device_id(managed_device_id).users
-        return [user.id async for user in listed(self._adapter, builder, Entity)]
+        return [user.id async for user in listed(builder, Entity)]
 
 
 class _Deletable(Protocol):

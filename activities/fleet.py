@@ -3,10 +3,8 @@
 import ipaddress
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any, TypeVar
+from typing import Any
 
-from kiota_abstractions.base_request_configuration import RequestConfiguration
-from kiota_abstractions.headers_collection import HeadersCollection
 from msgraph.generated.groups.item.members.graph_group.graph_group_request_builder import GraphGroupRequestBuilder
 from msgraph.generated.groups.item.members.graph_user.graph_user_request_builder import GraphUserRequestBuilder
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
@@ -20,7 +18,7 @@ from activities import search_attributes
 from activities.concurrency import each
 from activities.core_provisioning.allocate_capacity import cores, offer
 from activities.errors import failure, not_yet
-from activities.graph import Entity, Listing, listed
+from activities.graph import Entity, advanced, listed
 from activities.signatures import (
     AwaitWaveInput,
     ChooseInput,
@@ -77,9 +75,6 @@ class _GroupMember(Entity):
 
 class _Group(Entity):
     display_name: str | None = None
-
-
-_Item = TypeVar("_Item", bound=Entity)
 
 
 class Fleet:
@@ -263,7 +258,7 @@ class Fleet:
             ],
         )
         try:
-            async for user in self._listed(builder, _GroupMember, query):
+            async for user in listed(builder, _GroupMember, advanced(query)):
                 yield user
         except ODataError as error:
             if error.response_status_code == 404:
@@ -276,15 +271,8 @@ class Fleet:
         query = GraphGroupRequestBuilder.GraphGroupRequestBuilderGetQueryParameters(
             count=True, select=["id", "displayName"]
         )
-        async for group in self._listed(builder, _Group, query):
+        async for group in listed(builder, _Group, advanced(query)):
             yield f"{group.display_name} ({group.id}) is in the group {group_id}: its members do not count"
-
-    def _listed(self, builder: Listing, model: type[_Item], query: object) -> AsyncIterator[_Item]:
-        """Yield the members of one type, which is an advanced query."""
-        headers = HeadersCollection()
-        headers.add("ConsistencyLevel", "eventual")
-        configuration = RequestConfiguration(query_parameters=query, headers=headers)
-        return listed(self._clients.graph_adapter, builder, model, configuration)
 
     async def _subnet_of(self, connection: AzureNetworkConnection) -> tuple[str, int]:
         """Return the region of a connection and how many addresses its subnet has left."""

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from kiota_abstractions.base_request_configuration import RequestConfiguration
+from kiota_abstractions.request_adapter import RequestAdapter
 from kiota_abstractions.request_information import RequestInformation
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
-from msgraph.graph_request_adapter import GraphRequestAdapter
 from pydantic import BaseModel, Field
 
 from models.base import GraphModel
@@ -33,6 +33,8 @@ class _Page(BaseModel, Generic[_Item]):
 class Listing(Protocol):
     """A request builder of the SDK whose GET answers with a list."""
 
+    request_adapter: RequestAdapter
+
     def to_get_request_information(self, request_configuration: Any = None) -> RequestInformation:
         """Return the request."""
         ...
@@ -42,16 +44,22 @@ class Listing(Protocol):
         ...
 
 
+def advanced(query: object) -> RequestConfiguration[Any]:
+    """Return the configuration of an advanced query, such as a cast or a filter inside a collection.
+
+    Source: https://learn.microsoft.com/graph/aad-advanced-queries
+    """
+    configuration = RequestConfiguration[Any](query_parameters=query)
+    configuration.headers.add("ConsistencyLevel", "eventual")
+    return configuration
+
+
 async def listed(
-    adapter: GraphRequestAdapter,
-    builder: Listing,
-    model: type[_Item],
-    configuration: RequestConfiguration[Any] | None = None,
+    builder: Listing, model: type[_Item], configuration: RequestConfiguration[Any] | None = None
 ) -> AsyncIterator[_Item]:
     """Yield the items of a list, page by page.
 
     Args:
-        adapter: Sends the requests.
         builder: The list's.
         model: What an item is read into.
         configuration: Query and headers of the request; the headers go with those of further pages too.
@@ -65,7 +73,7 @@ async def listed(
     """
     while True:
         request = builder.to_get_request_information(configuration)
-        answer: Any = await adapter.send_primitive_async(request, "bytes", {"XXX": ODataError})
+        answer: Any = await builder.request_adapter.send_primitive_async(request, "bytes", {"XXX": ODataError})
         page = _Page[model].model_validate_json(answer or b"")
         for item in page.value:
             yield item

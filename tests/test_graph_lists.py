@@ -4,12 +4,11 @@ from typing import NoReturn
 
 import httpx
 import pytest
-from kiota_abstractions.base_request_configuration import RequestConfiguration
 from msgraph.generated.groups.item.members.graph_user.graph_user_request_builder import GraphUserRequestBuilder
 from msgraph.generated.models.entity import Entity as SdkModel
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 
-from activities.graph import Entity, listed
+from activities.graph import Entity, advanced, listed
 from cloud.clients import CloudClients
 from simulator.server import SimulatorServer
 
@@ -34,14 +33,12 @@ async def test_every_page_is_read(
 
     monkeypatch.setattr(SdkModel, "get_field_deserializers", made)
     query = GraphUserRequestBuilder.GraphUserRequestBuilderGetQueryParameters(count=True, top=999)
-    configuration = RequestConfiguration(query_parameters=query)
-    configuration.headers.add("ConsistencyLevel", "eventual")
-    users = [user async for user in listed(clients.graph_adapter, _members(clients, group), _User, configuration)]
+    users = [user async for user in listed(_members(clients, group), _User, advanced(query))]
     assert len({user.id for user in users}) == len(users) == 1200
     assert "staff-1200@contoso.com" in {user.user_principal_name for user in users}
 
 
 async def test_a_refusal_is_graph_s_own_error(clients: CloudClients) -> None:
     with pytest.raises(ODataError) as refused:
-        _ = [each async for each in listed(clients.graph_adapter, _members(clients, "nobody"), Entity)]
+        _ = [each async for each in listed(_members(clients, "nobody"), Entity)]
     assert refused.value.response_status_code in (400, 404)

@@ -25,7 +25,6 @@ from azure.mgmt.desktopvirtualization.models import (
     Workspace,
 )
 from kiota_abstractions.base_request_configuration import RequestConfiguration
-from kiota_abstractions.headers_collection import HeadersCollection
 from kiota_abstractions.method import Method
 from kiota_abstractions.request_information import RequestInformation
 from msgraph.generated.device_management.managed_devices.managed_devices_request_builder import (
@@ -33,9 +32,10 @@ from msgraph.generated.device_management.managed_devices.managed_devices_request
 )
 from msgraph.generated.devices.devices_request_builder import DevicesRequestBuilder
 from msgraph.generated.groups.item.members.graph_user.graph_user_request_builder import GraphUserRequestBuilder
-from msgraph.generated.models.management_state import ManagementState
 
 from activities.concurrency import each
+from activities.devices import Device, ManagedDevice
+from activities.graph import Entity, advanced, listed
 from activities.post_provisioning.run_guest_script import script_text
 from benchmarks.fleet.stack import REGION
 from cloud.clients import CloudClients, cloud_clients
@@ -55,6 +55,10 @@ _SCRIPTS = (
     Step.DISABLE_PORT_3389,
 )
 _ROLES = ("1d18fff3-a72a-46b5-b4a9-0b38a3cd7e63", "fb879df8-f326-4884-b1cf-06f3ad86be52")
+
+
+class _Member(Entity):
+    user_principal_name: str
 
 
 class Script:
@@ -78,19 +82,11 @@ class Script:
 
     async def members(self, group_id: str) -> list[Any]:
         """Return the users in a group."""
-        headers = HeadersCollection()
-        headers.add("ConsistencyLevel", "eventual")
         query = GraphUserRequestBuilder.GraphUserRequestBuilderGetQueryParameters(
             count=True, top=999, select=["id", "userPrincipalName", "assignedPlans"]
         )
         builder = self._graph.groups.by_group_id(group_id).members.graph_user
-        page = await builder.get(RequestConfiguration(query_parameters=query, headers=headers))
-        found: list[Any] = []
-        while page:
-            found += page.value or []
-            following = page.odata_next_link
-            page = await builder.with_url(following).get(RequestConfiguration(headers=headers)) if following else None
-        return found
+        return [user async for user in listed(builder, _Member, advanced(query))]
 
     async def user(self, name: str) -> Any:
         """Return a user."""
@@ -124,8 +120,8 @@ class Script:
         query = DevicesRequestBuilder.DevicesRequestBuilderGetQueryParameters(
             filter=f"displayName eq '{name}'", select=["id", "deviceId", "displayName", "physicalIds"]
         )
-        page = await self._graph.devices.get(RequestConfiguration(query_parameters=query))
-        return (page.value or []) if page else []
+        configuration = RequestConfiguration(query_parameters=query)
+        return [device async for device in listed(self._graph.devices, Device, configuration)]
 
     async def _read_capacity(self) -> None:
         async for _ in self._compute.resource_skus.list(filter=f"location eq '{REGION}'"):
@@ -182,23 +178,23 @@ class Script:
         query = ManagedDevicesRequestBuilder.ManagedDevicesRequestBuilderGetQueryParameters(
             filter=f"azureADDeviceId eq '{device_id}'"
         )
-        page = await self._graph.device_management.managed_devices.get(RequestConfiguration(query_parameters=query))
-        found = (page.value or []) if page else []
-        return next((device for device in found if device.management_state == ManagementState.Managed), None)
+        builder = self._graph.device_management.managed_devices
+        found = [item async for item in listed(builder, ManagedDevice, RequestConfiguration(query_parameters=query))]
+        return next((device for device in found if device.management_state == "managed"), None)
 
     async def _assign_primary_user(self, device_id: str, user_id: str) -> None:
         users = self._graph.device_management.managed_devices.by_managed_device_id(device_id).users
-        await users.get()
+        _ = [user async for user in listed(users, Entity)]
         reference = RequestInformation(
             Method.POST, "{+baseurl}/deviceManagement/managedDevices/{id}/users/$ref", {"id": device_id}
         )
         body = {"@odata.id": f"{self._graph_url}/beta/users/{user_id}"}
         reference.set_stream_content(json.dumps(body).encode(), "application/json")
         await self._adapter.send_no_response_content_async(reference, {})
-        named: Any = None
-        while not (named and [named_user.id for named_user in named.value] == [user_id]):
+        named: list[str] = []
+        while named != [user_id]:
             await asyncio.sleep(self._interval)
-            named = await users.get()
+            named = [user.id async for user in listed(users, Entity)]
 
     async def _run(self, name: str, command: str, script: str, secrets: dict[str, str] | None = None) -> None:
         commands = self._compute.virtual_machine_run_commands
