@@ -59,9 +59,6 @@ WORKFLOWS = [
 _WORKFLOW_TASKS = 10
 """At the same time. A task is CPU of one Python process only; a hundred of them, all replaying after a crash, would
 take longer than the 10 s after which the server gives up on each, and be begun again for ever."""
-_STICKY = timedelta(seconds=30)
-"""How long a workflow task waits for the worker that has the workflow in its cache, before whoever comes first replays
-it. A busy worker would else lose its cache to its own queue; what a dead one leaves behind waits as long."""
 
 
 def activities(clients: CloudClients) -> list[Callable[..., Coroutine[Any, Any, Any]]]:
@@ -156,7 +153,6 @@ async def make_worker(
             workflows=WORKFLOWS,
             max_cached_workflows=max_cached_workflows,
             max_concurrent_workflow_tasks=_WORKFLOW_TASKS,
-            sticky_queue_schedule_to_start_timeout=_STICKY,
         ),
     ]
     async with AsyncExitStack() as stack:
