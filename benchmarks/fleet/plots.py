@@ -46,7 +46,7 @@ def floors(document: dict[str, Any]) -> Figure:
         axes.plot([each["floor_s"] + each["bare_s"], each["wall_s"]], bars, "k|", markersize=16)
     axes.invert_yaxis()
     axes.set_xlabel(f"{fleet['users']:,} users, seconds; medians, and a mark for each round")
-    axes.set_xlim(right=1.7 * fleet["wall_s"])
+    axes.set_xlim(right=2 * fleet["wall_s"])
     axes.legend(loc="center right", frameon=False)
     return figure
 
