@@ -31,6 +31,8 @@ COPY --from=worker-packages /opt/venv /opt/venv
 COPY worker.py starter.py ./
 COPY compose/worker_health.py compose/
 COPY models models
+COPY domain domain
+COPY contract contract
 COPY workflows workflows
 COPY activities activities
 COPY cloud cloud

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
-from activities.search_attributes import SEARCH_ATTRIBUTES
+from contract.search_attributes import SEARCH_ATTRIBUTES
 
 ROOT = Path(__file__).parent
 TEMPORAL = Path(sys.executable).parent / "temporal"

@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
-import difflib
+import getpass
 import json
+import socket
 import sys
+import textwrap
 import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import click
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -29,33 +32,25 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, WorkflowAlreadyStartedError
+from temporalio.exceptions import CancelledError, TerminatedError, TimeoutError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities import search_attributes
+from contract import search_attributes
+from contract.errors import read_failure
+from contract.steps import STEPS, step_named
+from domain.status import SETTLED, is_settled
 from models.audit import OLDER_THAN, Finding, FindingState
 from models.azure_network_connection import AzureNetworkConnection, UnusableConnectionError, connections_of
 from models.base import GraphModel
-from models.cloud_pc import (
-    Accepted,
-    CloudPc,
-    CloudPcName,
-    CloudPcStatus,
-    Deprovision,
-    Reason,
-    Reprovision,
-    Step,
-    StepState,
-    StepStatus,
-    UserName,
-)
+from models.cloud_pc import CloudPc, CloudPcStatus, StepState, StepStatus
 from models.doctor import CheckState
 from models.documents import DocumentError, load_connection, load_policy, load_service_plans
 from models.fleet import Change, FleetPlan
-from models.provisioning_policy import PolicyId, ProvisioningPolicy, RegionName, UserAccountType
+from models.provisioning_policy import ProvisioningPolicy, UserAccountType
+from models.remote_actions import UNDER_WAY, Accepted, ActionRequest, ActionState, RemoteActionResult, Reprovision
 from models.service_plan import ServicePlan, ServicePlanCatalogue
-from models.validation import bounded, problems
-from workflows import temporal
+from models.types import CloudPcName, PolicyId, Reason, RegionName, ResourceId, UserName
+from models.validation import bounded, did_you_mean, problems
 from workflows.audit import (
     AuditRequest,
     AuditResponse,
@@ -65,8 +60,11 @@ from workflows.audit import (
     RepairResponse,
     RepairWorkflow,
 )
-from workflows.cloud_pc import CloudPcWorkflow
+from workflows.cloud_pc.actions import ACTIONS, REPROVISION, RemoteAction
+from workflows.cloud_pc.workflow import CloudPcWorkflow
+from workflows.connection import ConnectionFailedError, ProfileError, connect
 from workflows.doctor import DoctorRequest, DoctorResponse, DoctorWorkflow
+from workflows.plugin import TASK_QUEUE
 from workflows.process import end_process
 from workflows.provision import ProvisionRequest, ProvisionResponse, ProvisionWorkflow
 from workflows.provisioning_policy import (
@@ -79,28 +77,40 @@ from workflows.provisioning_policy import (
 )
 from workflows.rollout import RolloutRequest, RolloutState, RolloutWorkflow
 
-DONE, FAILED, WRONG_INPUT, NOT_FOUND, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 4, 130
-EXIT_CODES = """\b
-Exit codes:
-  0  done; with --wait: the Cloud PC is provisioned, with or without warnings, or gone
-  1  refused; with --wait: the Cloud PC ended failed; doctor: something is missing; audit: something was found
-  2  wrong input: a file, an argument, an environment variable
-  3  no such Cloud PC or user
-  4  the Temporal server or the worker does not answer
-  130  interrupted by Ctrl-C; what was asked for goes on
-"""
 
+class ExitCode(IntEnum):
+    """How a command ends; `--help` and the README are made from the meanings."""
+
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        """Make a member of its code and what it means."""
+        made = int.__new__(cls, code)
+        made._value_ = code
+        made.meaning = meaning
+        return made
+
+    DONE = 0, "done; with --wait: the Cloud PC is provisioned, with or without warnings, or gone, or the action is done"
+    FAILED = (
+        1,
+        "refused; with --wait: the Cloud PC ended failed, the action failed or was canceled, the policy is held or "
+        "failed; rollout: it paused, or some failed; plan: too little quota or too few addresses, or it would be held; "
+        "doctor: something is missing; audit: something was found",
+    )
+    WRONG_INPUT = 2, "wrong input: a file, an argument, an environment variable"
+    NOT_FOUND = 3, "no such Cloud PC or user"
+    NO_ANSWER = 4, "the Temporal server or the worker does not answer"
+    INTERRUPTED = 130, "interrupted by Ctrl-C; what was asked for goes on"
+
+
+_EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
+    textwrap.fill(f"{code:>4}  {code.meaning}", 80, subsequent_indent=" " * 6) for code in ExitCode
+)
+
+_ACTIONS_SHOWN = 3
 _LOOK_EVERY = 0.5
 _WATCH_EVERY = 2.0
 _ANSWER_WITHIN = timedelta(seconds=20)
-_SETTLED = frozenset(
-    {
-        CloudPcStatus.PROVISIONED,
-        CloudPcStatus.PROVISIONED_WITH_WARNINGS,
-        CloudPcStatus.IN_GRACE_PERIOD,
-        CloudPcStatus.FAILED,
-    }
-)
 _MARKS = {
     StepState.PENDING: ("·", "dim"),
     StepState.RUNNING: ("▶", "cyan"),
@@ -164,7 +174,7 @@ class _Text(click.ParamType[str]):
             self.fail(problem, param, ctx)
 
 
-@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Provision Cloud PCs and look after them.
 
@@ -210,7 +220,7 @@ def check(policy_file: Path, connection_files: tuple[Path, ...], plans_file: Pat
     else:
         used = f"{len(connections)} connections, " if connections else ""
         _out.print(f"{policy_file}: policy {policy.id} is right; {used}{len(plans.service_plans)} service plans")
-    return DONE
+    return ExitCode.DONE
 
 
 @cli.command()
@@ -337,8 +347,8 @@ def status(cloud_pc: str, wait: bool, as_json: bool) -> int:
 @click.option("--status", "status_name", type=click.Choice([status.value for status in CloudPcStatus]))
 @click.option("--policy", "policy_id", type=_Text(PolicyId), help="Id of the provisioning policy.")
 @click.option("--user", type=_Text(UserName), help="User principal name or Entra object id.")
-@click.option("--warning", type=click.Choice([step.value for step in Step]), help="Step that ended in a warning.")
-@click.option("--failed-step", type=click.Choice([step.value for step in Step]), help="Step that failed the Cloud PC.")
+@click.option("--warning", type=click.Choice([step.name for step in STEPS]), help="Step that ended in a warning.")
+@click.option("--failed-step", type=click.Choice([step.name for step in STEPS]), help="Step that failed the Cloud PC.")
 @click.option("--summary", is_flag=True, help="Show only how many are how, and why.")
 @click.option("--watch", is_flag=True, help="Show that again and again, until nothing is under way.")
 @_as_json
@@ -354,7 +364,9 @@ def list_(
 ) -> int:
     """List the Cloud PCs, all or those that every given option fits, with a summary by status and reason."""
     if watch and as_json:
-        raise StarterError("--json: a summary that is watched is for people; leave one of the two out", WRONG_INPUT)
+        raise StarterError(
+            "--json: a summary that is watched is for people; leave one of the two out", ExitCode.WRONG_INPUT
+        )
     query = _fleet_query(status_name, policy_id, user, warning, failed_step)
     if watch:
         return asyncio.run(_watch(query, user))
@@ -382,28 +394,37 @@ def reprovision(
     wait: bool,
     as_json: bool,
 ) -> int:
-    """Take a Cloud PC away with all its data and make it anew."""
+    """Remove a Cloud PC with all its data and make it again."""
     if connection_files and policy_file is None:
-        raise StarterError("--connection: given without the policy that names it; add --policy", WRONG_INPUT)
+        raise StarterError("--connection: given without the policy that names it; add --policy", ExitCode.WRONG_INPUT)
     policy = load_policy(policy_file) if policy_file else None
-    wish = Reprovision(
+    request = Reprovision(
         reason=reason,
+        requested_by=_requester(),
         policy=policy,
         connections=_connections(policy_file, policy, connection_files) if policy_file and policy else (),
         user_account_type=UserAccountType(user_account_type) if user_account_type else None,
     )
-    return asyncio.run(_ask(cloud_pc, wish, wait, as_json))
+    return asyncio.run(_ask(cloud_pc, REPROVISION, request, wait, as_json))
 
 
-@cli.command()
-@_cloud_pc
-@_reason
-@_wait
-@_as_json
-def deprovision(cloud_pc: str, reason: str, wait: bool, as_json: bool) -> int:
-    """Take a Cloud PC away for good, with all its data."""
-    wish = Deprovision(reason=reason)
-    return asyncio.run(_ask(cloud_pc, wish, wait, as_json))
+def _command_of(action: RemoteAction[Any]) -> click.Command:
+    """Return the command of an action that needs no more than a reason."""
+
+    @_cloud_pc
+    @_reason
+    @_wait
+    @_as_json
+    def ask(cloud_pc: str, reason: str, wait: bool, as_json: bool) -> int:
+        request = action.request(reason=reason, requested_by=_requester())
+        return asyncio.run(_ask(cloud_pc, action, request, wait, as_json))
+
+    return click.command(action.command, help=f"{action.summary}.")(ask)
+
+
+for _action in ACTIONS:
+    if _action.command and _action.command not in cli.commands:
+        cli.add_command(_command_of(_action))
 
 
 @cli.command()
@@ -471,10 +492,10 @@ def audit(connection_files: tuple[Path, ...], repair: bool, older_than: float, y
     found, with --repair: when something is left.
     """
     if yes and not repair:
-        raise StarterError("--yes: there is nothing to agree to; add --repair", WRONG_INPUT)
+        raise StarterError("--yes: there is nothing to agree to; add --repair", ExitCode.WRONG_INPUT)
     if repair and not yes and (as_json or not sys.stdin.isatty()):
         raise StarterError(
-            "--repair: cannot ask without a terminal, nor with --json; look first, then add --yes", WRONG_INPUT
+            "--repair: cannot ask without a terminal, nor with --json; look first, then add --yes", ExitCode.WRONG_INPUT
         )
     connections = tuple(load_connection(file) for file in connection_files)
     return asyncio.run(
@@ -483,13 +504,13 @@ def audit(connection_files: tuple[Path, ...], repair: bool, older_than: float, y
 
 
 async def _provision(request: ProvisionRequest, wait: bool, as_json: bool) -> int:
-    client = await temporal.connect()
+    client = await connect()
     async with _answers():
         response: ProvisionResponse = await client.execute_workflow(
             ProvisionWorkflow.run,
             request,
             id=f"provision-{request.policy.id}-{request.user.casefold()}",
-            task_queue=temporal.TASK_QUEUE,
+            task_queue=TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             execution_timeout=timedelta(minutes=2),
         )
@@ -500,7 +521,7 @@ async def _provision(request: ProvisionRequest, wait: bool, as_json: bool) -> in
             raise StarterError(
                 f"{response.cloud_pc_id}: what is left of an earlier Cloud PC is being taken away (audit --repair); "
                 "provision again in a few minutes",
-                FAILED,
+                ExitCode.FAILED,
             )
     if not wait:
         if as_json:
@@ -508,18 +529,18 @@ async def _provision(request: ProvisionRequest, wait: bool, as_json: bool) -> in
         else:
             was = "provisioning" if response.started else "exists already, nothing is changed"
             _out.print(f"Cloud PC {response.cloud_pc_id}: {was}; look with: starter.py status {response.cloud_pc_id}")
-        return DONE
+        return ExitCode.DONE
     return await _follow(client.get_workflow_handle_for(CloudPcWorkflow.run, response.cloud_pc_id), as_json)
 
 
 async def _show_plan(request: ApplyRequest, as_json: bool) -> int:
-    client = await temporal.connect()
+    client = await connect()
     async with _answers():
         response: PlanResponse = await client.execute_workflow(
             FleetPlanWorkflow.run,
             request,
             id=f"plan-{request.policy.id}-{uuid.uuid4().hex[:8]}",
-            task_queue=temporal.TASK_QUEUE,
+            task_queue=TASK_QUEUE,
             execution_timeout=timedelta(minutes=10),
         )
     if as_json:
@@ -532,17 +553,19 @@ async def _show_plan(request: ApplyRequest, as_json: bool) -> int:
         if response.is_held:
             ceiling = f"gracePeriodCeiling of {request.policy.grace_period_ceiling}"
             _out.print(Text(f"More lose their user than the {ceiling}: apply will wait for proceed", style="red"))
-    return FAILED if response.is_held or not all(need.is_met for need in response.requirements) else DONE
+    return (
+        ExitCode.FAILED if response.is_held or not all(need.is_met for need in response.requirements) else ExitCode.DONE
+    )
 
 
 async def _apply(request: ApplyRequest, wait: bool, as_json: bool) -> int:
-    client = await temporal.connect()
+    client = await connect()
     handle = client.get_workflow_handle_for(ProvisioningPolicyWorkflow.run, f"policy-{request.policy.id}")
     begin = WithStartWorkflowOperation(
         ProvisioningPolicyWorkflow.run,
         request,
         id=handle.id,
-        task_queue=temporal.TASK_QUEUE,
+        task_queue=TASK_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         static_summary=request.policy.display_name,
         search_attributes=_of_policy(request.policy),
@@ -563,11 +586,11 @@ async def _apply(request: ApplyRequest, wait: bool, as_json: bool) -> int:
             _print_fleet_plan(status.plan)
         if status.problem:
             _out.print(Text(f"{status.state}: {status.problem}", style="red"))
-    return DONE if status.state in (PolicyState.WAITING, PolicyState.RECONCILING) else FAILED
+    return ExitCode.DONE if status.state in (PolicyState.WAITING, PolicyState.RECONCILING) else ExitCode.FAILED
 
 
 async def _rollout(request: RolloutRequest, wait: bool, as_json: bool) -> int:
-    client = await temporal.connect()
+    client = await connect()
     id = f"rollout-{request.policy.id}"
     async with _answers():
         try:
@@ -575,12 +598,14 @@ async def _rollout(request: RolloutRequest, wait: bool, as_json: bool) -> int:
                 RolloutWorkflow.run,
                 request,
                 id=id,
-                task_queue=temporal.TASK_QUEUE,
+                task_queue=TASK_QUEUE,
                 static_summary=f"Rollout of {request.policy.display_name}",
                 search_attributes=_of_policy(request.policy),
             )
         except WorkflowAlreadyStartedError as error:
-            raise StarterError(f"{id}: a rollout is under way; send it the signal resume or abort", FAILED) from error
+            raise StarterError(
+                f"{id}: a rollout is under way; send it the signal resume or abort", ExitCode.FAILED
+            ) from error
         while True:
             progress = await handle.query(RolloutWorkflow.rollout, rpc_timeout=_ANSWER_WITHIN)
             if not wait or progress.state != RolloutState.RUNNING:
@@ -598,7 +623,7 @@ async def _rollout(request: RolloutRequest, wait: bool, as_json: bool) -> int:
             _out.print(Text(progress.problem, style="yellow"))
         if progress.state == RolloutState.RUNNING:
             _out.print(f"Look with: temporal workflow query --workflow-id {id} --type rollout")
-    return FAILED if progress.failed or progress.state == RolloutState.PAUSED else DONE
+    return ExitCode.FAILED if progress.failed or progress.state == RolloutState.PAUSED else ExitCode.DONE
 
 
 def _of_policy(policy: ProvisioningPolicy) -> TypedSearchAttributes:
@@ -621,12 +646,12 @@ def _print_fleet_plan(fleet_plan: FleetPlan) -> None:
 
 
 async def _status(name: str, wait: bool, as_json: bool) -> int:
-    client = await temporal.connect()
+    client = await connect()
     handle = await _find(client, name)
     if wait:
         return await _follow(handle, as_json)
     _print_cloud_pc(await _cloud_pc_of(handle), as_json)
-    return DONE
+    return ExitCode.DONE
 
 
 def _fleet_query(
@@ -683,7 +708,7 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
 
 
 def _summary_table(rows: list[dict[str, Any]], started: datetime | None = None) -> Table:
-    found, settled = _summary(rows), sum(row["status"] in _SETTLED for row in rows)
+    found, settled = _summary(rows), sum(row["status"] in SETTLED for row in rows)
     since = f", {(datetime.now(UTC) - started).total_seconds():.0f} s" if started else ""
     table = Table("", "", box=None, show_header=False, title=f"{settled} of {len(rows)} settled{since}")
     for status, number in found["byStatus"].items():
@@ -696,10 +721,10 @@ def _summary_table(rows: list[dict[str, Any]], started: datetime | None = None) 
 
 
 async def _list(query: str, user: str | None, summary: bool, as_json: bool) -> int:
-    rows = await _rows(await temporal.connect(), query, user)
+    rows = await _rows(await connect(), query, user)
     if as_json:
         _print_json(_summary(rows) if summary else rows)
-        return DONE
+        return ExitCode.DONE
     if not summary:
         table = Table("Computer name", "Status", "User", "Policy", "Service plan", "Troubled steps", "Id", box=None)
         for column in table.columns:
@@ -719,12 +744,12 @@ async def _list(query: str, user: str | None, summary: bool, as_json: bool) -> i
     _out.print(_summary_table(rows))
     only = f" (and the user {user})" if user and "@" in user else ""
     _out.print(f"{len(rows)} Cloud PCs; the same by: temporal workflow list --query '{query}'{only}")
-    return DONE
+    return ExitCode.DONE
 
 
 async def _watch(query: str, user: str | None) -> int:
     """Show the summary whenever it changes, until nothing is under way."""
-    client, started, shown = await temporal.connect(), datetime.now(UTC), None
+    client, started, shown = await connect(), datetime.now(UTC), None
     with Live(console=_out, auto_refresh=False) if _out.is_terminal else contextlib.nullcontext() as live:
         while True:
             rows = await _rows(client, query, user)
@@ -734,68 +759,78 @@ async def _watch(query: str, user: str | None) -> int:
                 shown = _summary(rows)
                 counts = ", ".join(f"{number} {status}" for status, number in shown["byStatus"].items())
                 _out.print(f"{(datetime.now(UTC) - started).total_seconds():.0f} s: {counts or 'no Cloud PCs'}")
-            if all(row["status"] in _SETTLED for row in rows):
+            if all(row["status"] in SETTLED for row in rows):
                 break
             await asyncio.sleep(_WATCH_EVERY)
     if not live:
         _out.print(_summary_table(rows, started))
-    return DONE
+    return ExitCode.DONE
 
 
-async def _ask(name: str, wish: Reprovision | Deprovision, wait: bool, as_json: bool) -> int:
-    client = await temporal.connect()
+def _requester() -> str:
+    """Return who runs this command, as the machine knows them."""
+    with contextlib.suppress(OSError, KeyError):
+        return f"{getpass.getuser()}@{socket.gethostname()}"[:200]
+    return ""
+
+
+async def _ask(name: str, action: RemoteAction[Any], request: ActionRequest, wait: bool, as_json: bool) -> int:
+    client = await connect()
     handle = await _find(client, name)
-    before = await _cloud_pc_of(handle)
     try:
         async with _answers():
-            operation = "reprovision" if isinstance(wish, Reprovision) else "deprovision"
             # Its overloads are partly untyped in the SDK.
             untyped: Any = handle
             accepted: Accepted = await untyped.execute_update(
-                operation, wish, result_type=Accepted, rpc_timeout=_ANSWER_WITHIN
+                action.name, request, result_type=Accepted, rpc_timeout=_ANSWER_WITHIN
             )
     except WorkflowUpdateFailedError as error:
-        raise StarterError(f"{name}: {error.cause}", FAILED) from error
+        raise StarterError(f"{name}: {read_failure(error.cause).message}", ExitCode.FAILED) from error
     except WorkflowUpdateRPCTimeoutOrCancelledError as error:
-        raise StarterError(f"{name}: no answer; is worker.py running?", NO_ANSWER) from error
-    if not wait:
-        if as_json:
-            _print_json(_plain(accepted))
-        else:
-            when = "now" if accepted.when == "now" else "when the current attempt has ended"
-            _out.print(f"Cloud PC {accepted.cloud_pc_id}: {accepted.operation} accepted, it begins {when}")
-        return DONE
-    return await _follow(handle, as_json, ends=isinstance(wish, Deprovision), after_attempt=before.attempt)
+        raise StarterError(f"{name}: no answer; is worker.py running?", ExitCode.NO_ANSWER) from error
+    if wait:
+        return await _follow(handle, as_json, action_id=accepted.action_id)
+    if as_json:
+        _print_json(_plain(accepted))
+    else:
+        when = "now" if accepted.when == "now" else "when the current attempt has ended"
+        _out.print(f"Cloud PC {accepted.cloud_pc_id}: {accepted.operation} accepted, it begins {when}")
+    return ExitCode.DONE
 
 
-async def _follow(handle: Handle, as_json: bool, *, ends: bool = False, after_attempt: int = 0) -> int:
-    """Show every step until the work has ended, and return the exit code."""
+async def _follow(handle: Handle, as_json: bool, *, action_id: int | None = None) -> int:
+    """Show every step until the work has ended, and return the exit code.
+
+    Args:
+        handle: The Cloud PC.
+        as_json: Show nothing until then, and the Cloud PC as JSON.
+        action_id: The action whose end is waited for; None: until nothing is under way.
+
+    """
     with _Checklist(quiet=as_json) as checklist:
         while True:
             async with _answers():
                 gone = (await handle.describe()).status != WorkflowExecutionStatus.RUNNING
                 pc = await handle.result(follow_runs=False) if gone else await _cloud_pc_of(handle)
             checklist.show(pc)
-            has_failed = pc.status == CloudPcStatus.FAILED and pc.pending_operation is None
-            if (
-                gone
-                or (has_failed and checklist.seen_working)
-                or (not ends and pc.status in _SETTLED and pc.attempt > after_attempt and pc.pending_operation is None)
-            ):
+            action = next((each for each in pc.remote_actions if each.id == action_id), None)
+            has_ended = is_settled(pc) if action is None else action.action_state not in UNDER_WAY
+            if gone or has_ended:
                 break
             await asyncio.sleep(_LOOK_EVERY)
     _print_cloud_pc(pc, as_json, steps=False)
-    return FAILED if pc.status == CloudPcStatus.FAILED else DONE
+    went_wrong = action is not None and action.action_state in (ActionState.FAILED, ActionState.CANCELED)
+    return ExitCode.FAILED if pc.status == CloudPcStatus.FAILED or went_wrong else ExitCode.DONE
 
 
 async def _doctor(request: DoctorRequest, as_json: bool) -> int:
-    client = await temporal.connect()
+    client = await connect()
     async with _answers():
         response: DoctorResponse = await client.execute_workflow(
             DoctorWorkflow.run,
             request,
             id="doctor",
-            task_queue=temporal.TASK_QUEUE,
+            task_queue=TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             execution_timeout=timedelta(minutes=2),
         )
@@ -807,11 +842,11 @@ async def _doctor(request: DoctorRequest, as_json: bool) -> int:
             _out.print(Text(f"{mark} {check.name}: {check.detail}", style=style))
             if check.remedy:
                 _out.print(Text(f"    {check.remedy}"))
-    return FAILED if any(check.state == CheckState.FAILED for check in response.checks) else DONE
+    return ExitCode.FAILED if any(check.state == CheckState.FAILED for check in response.checks) else ExitCode.DONE
 
 
 async def _audit(request: AuditRequest, repair: bool, yes: bool, as_json: bool) -> int:
-    client = await temporal.connect()
+    client = await connect()
     # A name of its own each time: an audit under way may be looking with other options.
     number = uuid.uuid4().hex[:8]
     async with _answers():
@@ -819,7 +854,7 @@ async def _audit(request: AuditRequest, repair: bool, yes: bool, as_json: bool) 
             AuditWorkflow.run,
             request,
             id=f"audit-{number}",
-            task_queue=temporal.TASK_QUEUE,
+            task_queue=TASK_QUEUE,
             execution_timeout=timedelta(minutes=10),
         )
     if not repair:
@@ -827,7 +862,7 @@ async def _audit(request: AuditRequest, repair: bool, yes: bool, as_json: bool) 
             _print_json(_plain(found))
         else:
             _print_findings(found)
-        return FAILED if found.findings else DONE
+        return ExitCode.FAILED if found.findings else ExitCode.DONE
     chosen = tuple(finding.id for finding in found.findings if not finding.kept)
     if not as_json:
         _print_findings(found, repair=True)
@@ -837,13 +872,13 @@ async def _audit(request: AuditRequest, repair: bool, yes: bool, as_json: bool) 
     if not chosen or not (yes or click.confirm(question)):
         if as_json:
             _print_json(_plain(RepairResponse(repaired=(), after=found)))
-        return FAILED if found.findings else DONE
+        return ExitCode.FAILED if found.findings else ExitCode.DONE
     async with _answers():
         response: RepairResponse = await client.execute_workflow(
             RepairWorkflow.run,
             RepairRequest(**dict(request), finding_ids=chosen),
             id=f"audit-repair-{number}",
-            task_queue=temporal.TASK_QUEUE,
+            task_queue=TASK_QUEUE,
         )
     if as_json:
         _print_json(_plain(response))
@@ -853,7 +888,7 @@ async def _audit(request: AuditRequest, repair: bool, yes: bool, as_json: bool) 
             _out.print(Text(f"{mark} {one.computer_name}: {what}", style=style))
         _out.print("Afterwards:")
         _print_findings(response.after)
-    return FAILED if response.after.findings else DONE
+    return ExitCode.FAILED if response.after.findings else ExitCode.DONE
 
 
 def _print_findings(found: AuditResponse, *, repair: bool = False) -> None:
@@ -894,10 +929,10 @@ async def _find(client: Client, name: str) -> Handle:
                     execution.typed_search_attributes.get(search_attributes.COMPUTER_NAME) or ""
                     for execution in everyone
                 ]
-                hint = _suggestion(name, known, "see starter.py list")
-                raise StarterError(f"{name}: no such Cloud PC; {hint}", NOT_FOUND)
+                hint = did_you_mean(name, known, "see starter.py list")
+                raise StarterError(f"{name}: no such Cloud PC; {hint}", ExitCode.NOT_FOUND)
     if len(ids) > 1:
-        raise StarterError(f"{name}: fits several Cloud PCs; give the id: {', '.join(ids)}", WRONG_INPUT)
+        raise StarterError(f"{name}: fits several Cloud PCs; give the id: {', '.join(ids)}", ExitCode.WRONG_INPUT)
     return client.get_workflow_handle_for(CloudPcWorkflow.run, ids[0])
 
 
@@ -909,7 +944,8 @@ async def _cloud_pc_of(handle: Handle) -> CloudPc:
     pending = {activity.activity_id: activity for activity in running}
 
     def with_attempts(step: StepStatus) -> StepStatus:
-        activity = pending.get(step.step.activity_id)
+        row = step_named(step.step)
+        activity = pending.get(row.activity_id) if row else None
         if step.state != StepState.RUNNING or activity is None:
             return step
         waits_for = activity.last_failure.message
@@ -924,21 +960,20 @@ async def _answers() -> AsyncGenerator[None, None]:
     try:
         yield
     except WorkflowFailureError as error:
-        cause = error.cause.cause if isinstance(error.cause, ActivityError) else error.cause
-        if isinstance(cause, ApplicationError):
-            code = NOT_FOUND if cause.type == "UserNotFound" else FAILED
-            remedy = cause.details[0].get("remedy") if cause.details else None
-            raise StarterError(f"{cause.type}: {cause.message}; {remedy or 'see the Web UI'}", code) from error
-        if isinstance(cause, TimeoutError):
-            raise StarterError("no answer in time; is worker.py running?", NO_ANSWER) from error
-        raise StarterError(f"the Cloud PC's workflow ended: {cause}", FAILED) from error
+        if isinstance(error.cause, CancelledError | TerminatedError):
+            raise StarterError("it was cancelled or terminated; see the Web UI", ExitCode.FAILED) from error
+        if isinstance(error.cause, TimeoutError):
+            raise StarterError("no answer in time; is worker.py running?", ExitCode.NO_ANSWER) from error
+        why = read_failure(error.cause)
+        code = ExitCode.NOT_FOUND if why.code == "UserNotFound" else ExitCode.FAILED
+        raise StarterError(f"{why.code}: {why.message}; {why.remedy}", code) from error
     except WorkflowQueryFailedError as error:
-        raise StarterError(f"the worker cannot answer: {error}", NO_ANSWER) from error
+        raise StarterError(f"the worker cannot answer: {error}", ExitCode.NO_ANSWER) from error
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND and "namespace" not in str(error).lower():
-            raise StarterError("the Cloud PC is gone", NOT_FOUND) from error
+            raise StarterError("the Cloud PC is gone", ExitCode.NOT_FOUND) from error
         raise StarterError(
-            f"no answer ({error.status.name}: {str(error).splitlines()[0]}); is worker.py running?", NO_ANSWER
+            f"no answer ({error.status.name}: {str(error).splitlines()[0]}); is worker.py running?", ExitCode.NO_ANSWER
         ) from error
 
 
@@ -949,7 +984,6 @@ class _Checklist(contextlib.AbstractContextManager["_Checklist"]):
         self._live = None if quiet or not _out.is_terminal else Live(console=_out, auto_refresh=False)
         self._quiet = quiet
         self._said: set[tuple[int, str, StepState]] = set()
-        self.seen_working = False
 
     def __enter__(self) -> "_Checklist":
         if self._live:
@@ -962,12 +996,11 @@ class _Checklist(contextlib.AbstractContextManager["_Checklist"]):
 
     def show(self, pc: CloudPc) -> None:
         """Show how things stand."""
-        self.seen_working |= pc.status in (CloudPcStatus.PROVISIONING, CloudPcStatus.DEPROVISIONING)
         if self._live:
             self._live.update(_steps_table(pc), refresh=True)
         elif not self._quiet:
             for step in pc.steps:
-                key = (pc.attempt, step.step.value, step.state)
+                key = (pc.attempt, step.step, step.state)
                 if step.state not in (StepState.PENDING, StepState.RUNNING) and key not in self._said:
                     self._said.add(key)
                     _out.print(_step_line(step))
@@ -1003,8 +1036,7 @@ def _print_cloud_pc(pc: CloudPc, as_json: bool, *, steps: bool = True) -> None:
     if steps:
         _out.print(_steps_table(pc))
     device = f"Entra {pc.entra_device_id or '–'}, Intune {pc.managed_device_id or '–'}"
-    hosted = "Microsoft-hosted"
-    network = (pc.network_id or "–").split("/virtualNetworks/")[-1].replace("/subnets/", ", subnet ")
+    where = pc.on_premises_connection_name or "Microsoft-hosted"
     reason = f": {pc.reason}" if pc.reason else ""
     facts = {
         "Cloud PC": f"{pc.computer_name} ({pc.id}), attempt {pc.attempt}{reason}",
@@ -1013,7 +1045,7 @@ def _print_cloud_pc(pc: CloudPc, as_json: bool, *, steps: bool = True) -> None:
         "Policy": f"{pc.policy_display_name} ({pc.policy_id})",
         "Service plan": f"{pc.service_plan}, {pc.vm_size or 'no VM size yet'}",
         "Region": pc.region or "not known yet",
-        "Network": f"{pc.on_premises_connection_name or hosted}: {network}, {pc.private_ip_address or 'no address'}",
+        "Network": f"{where}: {_network(pc)}, {pc.private_ip_address or 'no address'}",
         "Join": pc.join_type,
         "Devices": device,
         "Primary user": pc.primary_user or "–",
@@ -1034,8 +1066,22 @@ def _print_cloud_pc(pc: CloudPc, as_json: bool, *, steps: bool = True) -> None:
             _out.print(Text(f"Left over     {', '.join(failure.leftovers)} failed: see the steps", style="red"))
     for refused in pc.refused_signals:
         _out.print(Text(f"Refused       signal {refused.signal}: {refused.error}", style="yellow"))
-    if pc.pending_operation:
-        _out.print(Text(f"Waiting       {pc.pending_operation}, until the current attempt has ended"))
+    for action in pc.remote_actions[-_ACTIONS_SHOWN:]:
+        _out.print(Text(f"Action        {_action_line(action)}"))
+
+
+def _action_line(action: RemoteActionResult) -> str:
+    by = f" by {action.requested_by}" if action.requested_by else ""
+    why = "; ".join(filter(None, [action.reason, action.status_detail.message if action.status_detail else ""]))
+    at = f"{action.start_date_time:%Y-%m-%d %H:%M} UTC"
+    return f"{action.action_name} {action.action_state}, asked for at {at}{by}{f': {why}' if why else ''}"
+
+
+def _network(pc: CloudPc) -> str:
+    if not pc.network_id:
+        return "–"
+    subnet = ResourceId.parse(pc.network_id)
+    return f"{subnet.of('virtualNetworks')}, subnet {subnet.name}"
 
 
 def _apply_request(policy_file: Path, connection_files: tuple[Path, ...], plans_file: Path | None) -> ApplyRequest:
@@ -1053,20 +1099,15 @@ def _connections(
     try:
         return connections_of(policy, [load_connection(file) for file in connection_files])
     except UnusableConnectionError as error:
-        raise StarterError(f"{policy_file}: {error} (--connection)", WRONG_INPUT) from error
+        raise StarterError(f"{policy_file}: {error} (--connection)", ExitCode.WRONG_INPUT) from error
 
 
 def _plan(plans: ServicePlanCatalogue, plan_id: str, where: str = "--service-plan") -> ServicePlan:
     if plan := plans.find(plan_id):
         return plan
     known = [plan.id for plan in plans.service_plans]
-    hint = _suggestion(plan_id, known, f"use one of: {', '.join(known)}")
-    raise StarterError(f"{where}: {plan_id}: no such plan; {hint}", WRONG_INPUT)
-
-
-def _suggestion(word: str, known: list[str], otherwise: str) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]}?" if close else otherwise
+    hint = did_you_mean(plan_id, known, f"use one of: {', '.join(known)}")
+    raise StarterError(f"{where}: {plan_id}: no such plan; {hint}", ExitCode.WRONG_INPUT)
 
 
 def _quoted(value: str) -> str:
@@ -1084,21 +1125,21 @@ def _print_json(value: Any) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code; what is wrong goes to standard error, a line each."""
     try:
-        return cli.main(arguments, prog_name="starter.py", standalone_mode=False) or DONE
+        return cli.main(arguments, prog_name="starter.py", standalone_mode=False) or ExitCode.DONE
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
-        return WRONG_INPUT
+        return ExitCode.WRONG_INPUT
     except click.ClickException as error:
         click.echo(f"error: {bounded(error.format_message())}", err=True)
-        return WRONG_INPUT
+        return ExitCode.WRONG_INPUT
     except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
-    except (StarterError, DocumentError, temporal.ConnectionFailedError) as error:
+        return ExitCode.INTERRUPTED
+    except (StarterError, DocumentError, ConnectionFailedError) as error:
         for line in str(error).splitlines():
             click.echo(f"error: {bounded(line)}", err=True)
         if isinstance(error, StarterError):
             return error.exit_code
-        return WRONG_INPUT if isinstance(error, DocumentError | temporal.ProfileError) else NO_ANSWER
+        return ExitCode.WRONG_INPUT if isinstance(error, DocumentError | ProfileError) else ExitCode.NO_ANSWER
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import inspect
 import logging
 import os
 import signal
@@ -16,32 +17,35 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.assignment.session_host import Assignment
-from activities.audit import Audit
-from activities.boundary import ActivityBoundary
-from activities.core_provisioning.allocate_capacity import AllocateCapacity
+from activities.audit.audit import Audit
+from activities.core_provisioning.capacity import AllocateCapacity
 from activities.core_provisioning.computer_name import ComputerNames
 from activities.core_provisioning.domain_join import DomainJoin
 from activities.core_provisioning.entra_join import EntraJoin
 from activities.core_provisioning.intune_enrollment import IntuneEnrollment
 from activities.core_provisioning.network import Network
 from activities.core_provisioning.primary_user import PrimaryUserAssignment
-from activities.core_provisioning.virtual_machine import VirtualMachines
+from activities.core_provisioning.virtual_machine import VirtualMachineCreation
 from activities.deprovisioning import Deprovisioning
 from activities.doctor import Doctor
 from activities.fleet import Fleet
-from activities.post_provisioning.steps import PostProvisioning
+from activities.post_provisioning.scripts import PostProvisioning
+from activities.remote_actions import RemoteActions
 from activities.users import Users
 from cloud.clients import CloudClients, SignInError, cloud_clients
+from cloud.execution.boundary import ActivityBoundary
 from cloud.settings import Settings, SettingsError
-from workflows.activity_options import Service, service_queue
+from contract.activity import Service, activity_of, service_queue
+from contract.steps import ACTIVITIES
 from workflows.audit import AuditWorkflow, RemainsWorkflow, RepairWorkflow
-from workflows.cloud_pc import CloudPcWorkflow
+from workflows.cloud_pc.workflow import CloudPcWorkflow
+from workflows.connection import ConnectionFailedError, connect, require_search_attributes
 from workflows.doctor import DoctorWorkflow
+from workflows.plugin import TASK_QUEUE
 from workflows.process import end_process
 from workflows.provision import ProvisionWorkflow
 from workflows.provisioning_policy import FleetPlanWorkflow, ProvisioningPolicyWorkflow
 from workflows.rollout import RolloutWorkflow
-from workflows.temporal import TASK_QUEUE, ConnectionFailedError, connect, require_search_attributes
 
 WORKFLOWS = [
     CloudPcWorkflow,
@@ -56,61 +60,55 @@ WORKFLOWS = [
 ]
 """Every workflow that the worker serves."""
 
+_IMPLEMENTATIONS: tuple[Callable[[CloudClients], object], ...] = (
+    Users,
+    ComputerNames,
+    AllocateCapacity,
+    Network,
+    VirtualMachineCreation,
+    EntraJoin,
+    DomainJoin,
+    IntuneEnrollment,
+    PrimaryUserAssignment,
+    PostProvisioning,
+    Assignment,
+    Deprovisioning,
+    RemoteActions,
+    Doctor,
+    Audit,
+    Fleet,
+)
+"""The classes whose methods are activities."""
+
 _WORKFLOW_TASKS = 10
 """At the same time. A task is CPU of one Python process only; a hundred of them, all replaying after a crash, would
 take longer than the 10 s after which the server gives up on each, and be begun again for ever."""
 
+Implementation = Callable[..., Coroutine[Any, Any, Any]]
 
-def activities(clients: CloudClients) -> list[Callable[..., Coroutine[Any, Any, Any]]]:
-    """Return every activity, bound to the clients."""
-    post, assignment, deprovisioning = PostProvisioning(clients), Assignment(clients), Deprovisioning(clients)
-    domain_join = DomainJoin(clients)
-    doctor, audit, fleet = Doctor(clients), Audit(clients), Fleet(clients)
-    return [
-        Users(clients).find_user,
-        ComputerNames(clients).choose_computer_name,
-        AllocateCapacity(clients).allocate_capacity,
-        Network(clients).attach_network,
-        VirtualMachines(clients).create_virtual_machine,
-        EntraJoin(clients).join_entra_id,
-        domain_join.join_domain,
-        domain_join.wait_for_entra_device,
-        IntuneEnrollment(clients).enroll_in_intune,
-        PrimaryUserAssignment(clients).assign_primary_user,
-        post.install_language,
-        post.hide_start_menu_power_icons,
-        post.disable_windows_reset,
-        post.assign_user_as_administrator,
-        post.set_teams_vdi_mode,
-        post.enable_time_zone_redirection,
-        post.resize_os_disk_partition,
-        post.disable_port_3389,
-        assignment.register_session_host,
-        assignment.grant_sign_in,
-        assignment.assign_user,
-        assignment.remove_run_commands,
-        deprovisioning.remove_computer_account,
-        deprovisioning.remove_session_host,
-        deprovisioning.remove_role_assignments,
-        deprovisioning.delete_managed_device,
-        deprovisioning.delete_virtual_machine,
-        deprovisioning.delete_entra_device,
-        doctor.check_sign_in,
-        doctor.check_resource_group,
-        doctor.check_azure_actions,
-        doctor.check_resource_providers,
-        doctor.check_capacity,
-        doctor.check_licenses,
-        doctor.check_single_sign_on,
-        audit.audit,
-        audit.revoke_roles,
-        fleet.plan_fleet,
-        fleet.reconcile_fleet,
-        fleet.check_room,
-        fleet.choose_cloud_pcs,
-        fleet.start_wave,
-        fleet.await_wave,
-    ]
+
+class ActivitiesError(Exception):
+    """The table of activities and their implementations differ; the message names them."""
+
+
+def activities(clients: CloudClients) -> list[Implementation]:
+    """Return every activity, bound to the clients.
+
+    Raises:
+        ActivitiesError: A row of the table has no implementation, or an implementation no row.
+
+    """
+    found: dict[str, Implementation] = {}
+    for make in _IMPLEMENTATIONS:
+        made = make(clients)
+        methods = [method for _, method in inspect.getmembers(made, inspect.iscoroutinefunction)]
+        for method in [*methods, *(made.scripts() if isinstance(made, PostProvisioning) else [])]:
+            if name := activity_of(method):
+                found[name] = method
+    differing = {row.name for row in ACTIVITIES} ^ set(found)
+    if differing:
+        raise ActivitiesError(f"{', '.join(sorted(differing))}: in contract/steps.py or in activities/, not in both")
+    return list(found.values())
 
 
 @asynccontextmanager
@@ -124,7 +122,7 @@ async def make_worker(
     has scheduled waits on the first.
 
     Args:
-        client: Made with `workflows.temporal.PLUGIN`.
+        client: Made with `workflows.plugin.PLUGIN`.
         clients: Used by the activities as long as the worker runs.
         task_queue: Task queue to serve.
         max_cached_workflows: Living Cloud PCs that are kept in memory; others are replayed when they wake.
@@ -149,7 +147,7 @@ async def make_worker(
             for service, rate in rates.items()
         ),
         make(
-            task_queue=task_queue,
+            task_queue=service_queue(task_queue, Service.TEMPORAL),
             workflows=WORKFLOWS,
             max_cached_workflows=max_cached_workflows,
             max_concurrent_workflow_tasks=_WORKFLOW_TASKS,
@@ -178,7 +176,7 @@ async def serve() -> int:
             _spare_the_collector()
             logging.info("serving task queue %s of namespace %s", TASK_QUEUE, client.namespace)
             await stop.wait()
-    except (SettingsError, SignInError, ConnectionFailedError) as error:
+    except (SettingsError, SignInError, ConnectionFailedError, ActivitiesError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -1,86 +1,110 @@
-"""Taking a Cloud PC away with all its traces; what is gone already is done."""
+"""Removing a Cloud PC with all its traces; what is gone already is done."""
 
-from azure.core.exceptions import ResourceNotFoundError
 from temporalio import activity
 
-from activities import naming
-from activities.assignment.host_pool import HostPools, session_host_name
-from activities.assignment.role_assignments import (
+from cloud.arm.capacity_reservations import CapacityReservations
+from cloud.arm.extensions import DOMAIN_JOIN, JOIN_ACCOUNT_REFUSED, instance_view_of, words_and_errors
+from cloud.arm.host_pools import HostPools, session_host_name
+from cloud.arm.operations import remove
+from cloud.arm.role_assignments import (
     DESKTOP_VIRTUALIZATION_USER,
     VIRTUAL_MACHINE_ADMINISTRATOR_LOGIN,
     VIRTUAL_MACHINE_USER_LOGIN,
     RoleAssignment,
     RoleAssignments,
 )
-from activities.core_provisioning.capacity_reservations import CapacityReservations
-from activities.core_provisioning.domain_join import ComputerAccounts
-from activities.devices import Device, Devices, deleted
-from activities.errors import not_yet
-from activities.long_running import is_owned, remove
-from activities.signatures import CloudPcInput, CloudPcReference, RemoveComputerAccountInput, StepResult
+from cloud.arm.run_commands import GuestScripts, script_text
+from cloud.arm.virtual_machines import VirtualMachines
 from cloud.clients import CloudClients
+from cloud.errors import not_yet
+from cloud.graph.devices import Device, Devices
+from contract import steps
+from contract.activity import CloudPcInput, StepResult
+from contract.deprovisioning import RemoveComputerAccountInput, RevokeRolesInput
+from domain import naming
+from models.cloud_pc import CloudPcReference
 
 
 class Deprovisioning:
     """Removes each thing by its deterministic name, so that nothing made by a crashed attempt is missed."""
 
     def __init__(self, clients: CloudClients) -> None:
-        self._clients = clients
         self._groups = clients.resource_groups
+        self._secrets = clients.secrets
+        self._poll_interval = clients.settings.poll_interval
+        self._machines = VirtualMachines(clients)
         self._reservations = CapacityReservations(clients)
-        self._accounts = ComputerAccounts(clients)
+        self._scripts = GuestScripts(clients)
         self._pools = HostPools(clients)
         self._roles = RoleAssignments(clients)
         self._devices = Devices(clients)
 
-    @activity.defn
+    @steps.REMOVE_COMPUTER_ACCOUNT.implemented_by
     async def remove_computer_account(self, request: RemoveComputerAccountInput) -> StepResult:
-        """Delete the machine's account from its domain, by the machine itself, which reaches the domain."""
-        return StepResult(detail=await self._accounts.remove(request.cloud_pc, request.domain))
+        """Delete the machine's account from its domain, by a script in the machine, which reaches the domain.
 
-    @activity.defn
-    async def delete_virtual_machine(self, request: CloudPcInput) -> StepResult:
-        """Delete the machine, and what its deletion does not take along of network interface and disk."""
-        cloud_pc = request.cloud_pc
+        Raises:
+            ApplicationError: `NotYet` while it is still joining, `GuestScriptFailed`, or a code of the secret.
+
+        """
+        cloud_pc, domain = request.cloud_pc, request.domain
         group = self._groups.get(cloud_pc.resource_group_id)
-        interface, disk = naming.network_interface_name(cloud_pc), naming.os_disk_name(cloud_pc)
-        poll_interval, owner = self._clients.settings.poll_interval, cloud_pc.cloud_pc_id
-        if await self._is_somebody_elses(cloud_pc):
-            return StepResult(detail=f"{cloud_pc.computer_name} belongs to somebody else")
-        machines, interfaces, disks = (
-            group.compute.virtual_machines,
-            group.network.network_interfaces,
-            group.compute.disks,
+        ids = (group.name, cloud_pc.computer_name, DOMAIN_JOIN)
+        extension = await instance_view_of(group.compute.virtual_machine_extensions, ids)
+        if extension is None:
+            return StepResult(detail="the machine never asked to join, or is gone")
+        if extension.properties.provisioning_state not in ("Succeeded", "Failed", "Canceled"):
+            # It would make the account after it was looked for.
+            raise not_yet(f"{cloud_pc.computer_name} is still joining {domain.name}", self._poll_interval)
+        _, errors = words_and_errors(extension)
+        if extension.properties.provisioning_state == "Failed" and JOIN_ACCOUNT_REFUSED.intersection(errors):
+            # Signing in with it once more could lock it out.
+            return StepResult(detail=f"{domain.name} refused the join account, so there is no account to remove")
+        detail = await self._scripts.run(
+            cloud_pc,
+            "remove-computer-account",
+            script_text("activities.core_provisioning", "remove_computer_account.ps1"),
+            parameters={"DomainName": domain.name, "UserName": domain.username},
+            secrets={"Password": await self._secrets.read(domain.password)},
+            remedy=f"delete the computer account {cloud_pc.computer_name} from {domain.name}",
         )
-        await remove(machines, (group.name, cloud_pc.computer_name), poll_interval=poll_interval, owner=owner)
-        await remove(interfaces, (group.name, interface), poll_interval=poll_interval, owner=owner)
+        return StepResult(detail=detail)
+
+    @steps.DELETE_VIRTUAL_MACHINE.implemented_by
+    async def delete_virtual_machine(self, request: CloudPcInput) -> StepResult:
+        """Delete the machine, and the network interface and disk where they outlive it."""
+        cloud_pc, name = request.cloud_pc, request.cloud_pc.computer_name
+        group, owner = self._groups.get(cloud_pc.resource_group_id), cloud_pc.cloud_pc_id
+        if await self._machines.is_somebody_elses(cloud_pc):
+            return StepResult(detail=f"{name} belongs to somebody else")
         # A disk has no tags of its own; the machine that it was made with is gone.
-        await remove(disks, (group.name, disk), poll_interval=poll_interval, owner=None)
+        for operations, resource, tagged in (
+            (group.compute.virtual_machines, name, owner),
+            (group.network.network_interfaces, naming.network_interface_name(name), owner),
+            (group.compute.disks, naming.os_disk_name(name), None),
+        ):
+            await remove(operations, (group.name, resource), poll_interval=self._poll_interval, owner=tagged)
         await self._reservations.remove(cloud_pc)
-        return StepResult(detail=f"{cloud_pc.computer_name} deleted")
+        return StepResult(detail=f"{name} deleted")
 
-    @activity.defn
+    @steps.REMOVE_SESSION_HOST.implemented_by
     async def remove_session_host(self, request: CloudPcInput) -> StepResult:
-        """Take the machine out of the host pool."""
-        host = await self._pools.session_host(request.cloud_pc)
-        host = host or await self._pools.session_host(request.cloud_pc, everywhere=True)
-        if host is None or await self._is_somebody_elses(request.cloud_pc):
-            return StepResult(detail="there was none")
-        pool, name = naming.host_pool_name(request.cloud_pc), session_host_name(host)
-        try:
-            # By force: a host with an assigned user is not removed otherwise.
-            await self._clients.desktop_virtualization.session_hosts.delete(
-                self._clients.settings.resource_group, pool, name, force=True
-            )
-        except ResourceNotFoundError:
-            return StepResult(detail="there was none")
-        return StepResult(detail=f"{name} left {pool}")
-
-    @activity.defn
-    async def remove_role_assignments(self, request: CloudPcInput) -> StepResult:
-        """Take the user's rights on the Cloud PC away."""
+        """Remove the machine from the host pool."""
         cloud_pc = request.cloud_pc
-        machine_id = self._virtual_machine_id(cloud_pc)
+        host = await self._pools.session_host(cloud_pc)
+        host = host or await self._pools.session_host(cloud_pc, everywhere=True)
+        if host is None or await self._machines.is_somebody_elses(cloud_pc):
+            return StepResult(detail="there was none")
+        name = session_host_name(host)
+        if not await self._pools.remove_session_host(cloud_pc, name):
+            return StepResult(detail="there was none")
+        return StepResult(detail=f"{name} left {self._pools.name_of(cloud_pc)}")
+
+    @steps.REMOVE_ROLE_ASSIGNMENTS.implemented_by
+    async def remove_role_assignments(self, request: CloudPcInput) -> StepResult:
+        """Revoke the user's rights on the Cloud PC."""
+        cloud_pc = request.cloud_pc
+        machine_id = self._machines.id_of(cloud_pc)
         for scope, role in (
             (self._pools.application_group_id(cloud_pc), DESKTOP_VIRTUALIZATION_USER),
             (machine_id, VIRTUAL_MACHINE_USER_LOGIN),
@@ -89,18 +113,24 @@ class Deprovisioning:
             await self._roles.revoke(RoleAssignment(scope, role, cloud_pc.user_id))
         return StepResult(detail="revoked")
 
-    @activity.defn
+    @steps.REVOKE_ROLES.implemented_by
+    async def revoke_roles(self, request: RevokeRolesInput) -> StepResult:
+        """Revoke role assignments of an orphan; only those by the names that this product gives."""
+        for role in request.roles:
+            await self._roles.revoke(RoleAssignment(role.scope, role.role, role.user_id))
+        return StepResult(detail=f"{len(request.roles)} revoked")
+
+    @steps.DELETE_MANAGED_DEVICE.implemented_by
     async def delete_managed_device(self, request: CloudPcInput) -> StepResult:
         """Delete the Intune managed devices of the machine's Entra devices."""
-        managed_devices = self._clients.graph.device_management.managed_devices
-        deleted_devices = 0
+        deleted = 0
         device_ids = {device.device_id for device in await self._our_devices(request.cloud_pc)}
         for device_id in filter(None, device_ids | {request.cloud_pc.entra_device_id}):
             for managed in await self._devices.managed(device_id):
-                deleted_devices += await deleted(managed_devices.by_managed_device_id(managed.id))
-        return StepResult(detail=f"{deleted_devices} deleted")
+                deleted += await self._devices.delete_managed(managed)
+        return StepResult(detail=f"{deleted} deleted")
 
-    @activity.defn
+    @steps.DELETE_ENTRA_DEVICE.implemented_by
     async def delete_entra_device(self, request: CloudPcInput) -> StepResult:
         """Delete the machine's Entra devices and see that they are gone.
 
@@ -113,27 +143,12 @@ class Deprovisioning:
         for device in devices:
             await self._devices.delete(device)
         if devices or activity.info().attempt == 1:
-            raise not_yet(
-                f"Entra ID may still show {request.cloud_pc.computer_name}", self._clients.settings.poll_interval
-            )
+            raise not_yet(f"Entra ID may still show {request.cloud_pc.computer_name}", self._poll_interval)
         return StepResult(detail="no device left")
 
     async def _our_devices(self, cloud_pc: CloudPcReference) -> list[Device]:
         """Return the Entra devices of the Cloud PC's machine, and never those of a namesake."""
         found = await self._devices.named(cloud_pc.computer_name)
-        if found and await self._is_somebody_elses(cloud_pc):
+        if found and await self._machines.is_somebody_elses(cloud_pc):
             return []
-        return [device for device in found if self._devices.is_of(device, cloud_pc, self._virtual_machine_id(cloud_pc))]
-
-    async def _is_somebody_elses(self, cloud_pc: CloudPcReference) -> bool:
-        """Tell whether a machine of this name was made for somebody else: then nothing by that name is ours."""
-        group = self._groups.get(cloud_pc.resource_group_id)
-        try:
-            machine = await group.compute.virtual_machines.get(group.name, cloud_pc.computer_name)
-        except ResourceNotFoundError:
-            return False
-        return not is_owned(machine, cloud_pc.cloud_pc_id)
-
-    def _virtual_machine_id(self, cloud_pc: CloudPcReference) -> str:
-        group = self._groups.get(cloud_pc.resource_group_id)
-        return f"{group.id}/providers/Microsoft.Compute/virtualMachines/{cloud_pc.computer_name}"
+        return [device for device in found if self._devices.is_of(device, cloud_pc, self._machines.id_of(cloud_pc))]

@@ -10,14 +10,16 @@ from typing import Any, cast
 from azure.core.exceptions import ClientAuthenticationError
 from azure.core.rest import HttpRequest
 from azure.identity.aio import DefaultAzureCredential
-from azure.mgmt.compute.models import ResourceSku, Usage
-from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.models.subscribed_sku import SubscribedSku
 from temporalio import activity
 
-from activities.core_provisioning.allocate_capacity import cores, offer
-from activities.errors import application_error
-from activities.signatures import (
+from cloud.arm.vm_sizes import VmSizes
+from cloud.clients import CloudClients
+from cloud.errors import application_error
+from cloud.graph.lists import found
+from contract import steps
+from contract.activity import NoInput
+from contract.doctor import (
     CapacityInput,
     Checks,
     IdentityInput,
@@ -26,18 +28,10 @@ from activities.signatures import (
     SignInChecks,
     SingleSignOnInput,
 )
-from cloud.clients import CloudClients
-from models.doctor import (
-    AZURE_ACTIONS,
-    GRAPH_PERMISSIONS,
-    RESOURCE_PROVIDERS,
-    ROLE_NAME,
-    AzureScope,
-    Check,
-    CheckState,
-    Identity,
-)
-from models.fleet import INTUNE_PLANS
+from domain.capacity import Quota, SizeOffer, scarcest
+from domain.fleet import INTUNE_PLANS
+from domain.permissions import AZURE_ACTIONS, GRAPH_PERMISSIONS, RESOURCE_PROVIDERS, ROLE_NAME, AzureScope
+from models.doctor import Check, CheckState, Identity
 from models.service_plan import ServicePlan
 
 _RESOURCES_API = "2021-04-01"
@@ -62,11 +56,12 @@ class Doctor:
     def __init__(self, clients: CloudClients) -> None:
         self._clients = clients
         self._compute = clients.resource_groups.get().compute
+        self._sizes = VmSizes(clients)
         self._settings = clients.settings
         self._subscription = f"/subscriptions/{clients.settings.subscription_id}"
 
-    @activity.defn
-    async def check_sign_in(self) -> SignInChecks:
+    @steps.CHECK_SIGN_IN.implemented_by
+    async def check_sign_in(self, _: NoInput) -> SignInChecks:
         """Sign in to Azure Resource Manager and Microsoft Graph, and read the permissions in Graph's token.
 
         A credential of its own does it: the tokens that the worker holds may be older than a permission
@@ -95,8 +90,8 @@ class Doctor:
                     checks += _permission_checks(claims, identity)
         return SignInChecks(checks=tuple(checks), identity=identity)
 
-    @activity.defn
-    async def check_resource_group(self) -> ResourceGroupChecks:
+    @steps.CHECK_RESOURCE_GROUP.implemented_by
+    async def check_resource_group(self, _: NoInput) -> ResourceGroupChecks:
         """See that the resource group exists, and in which region.
 
         Source: https://learn.microsoft.com/rest/api/resources/resource-groups/get
@@ -111,7 +106,7 @@ class Doctor:
         region = str(response.json()["location"])
         return ResourceGroupChecks(checks=(_passed(name, f"in {region}"),), region=region)
 
-    @activity.defn
+    @steps.CHECK_AZURE_ACTIONS.implemented_by
     async def check_azure_actions(self, request: IdentityInput) -> Checks:
         """See that roles allow every action at the resource group.
 
@@ -141,7 +136,7 @@ class Doctor:
                 checks.append(_passed(name, f"allowed at {group}"))
         return Checks(checks=tuple(checks))
 
-    @activity.defn
+    @steps.CHECK_RESOURCE_PROVIDERS.implemented_by
     async def check_resource_providers(self, request: RegionsInput) -> Checks:
         """See that the resource providers are registered and what they offer in the regions.
 
@@ -173,27 +168,20 @@ class Doctor:
             )
         return Checks(checks=tuple(checks))
 
-    @activity.defn
+    @steps.CHECK_CAPACITY.implemented_by
     async def check_capacity(self, request: CapacityInput) -> Checks:
         """See how many Cloud PCs of each service plan the offer and the quota of a region have room for.
 
         Azure's last word comes when a VM is created: quota is no promise of capacity.
-        Sources: https://learn.microsoft.com/rest/api/compute/resource-skus/list and
-        https://learn.microsoft.com/rest/api/compute/usage/list
         """
-        region, compute = request.region, self._compute
+        region = request.region
         wanted = {size for plan in request.service_plans for size in plan.vm_sizes}
-        skus = {
-            sku.name: sku
-            async for sku in compute.resource_skus.list(filter=f"location eq '{region}'")
-            if sku.resource_type == "virtualMachines" and sku.name in wanted
-        }
-        usages = {str(usage.name.value).casefold(): usage async for usage in compute.usage.list(region)}
+        offers, quotas = await self._sizes.offers(None, region, wanted), await self._sizes.quotas(None, region)
         state = CheckState.FAILED if request.are_wanted else CheckState.WARNING
-        return Checks(checks=tuple(self._room(plan, skus, usages, region, state) for plan in request.service_plans))
+        return Checks(checks=tuple(self._room(plan, offers, quotas, region, state) for plan in request.service_plans))
 
-    @activity.defn
-    async def check_licenses(self) -> Checks:
+    @steps.CHECK_LICENSES.implemented_by
+    async def check_licenses(self, _: NoInput) -> Checks:
         """See that the tenant has bought what Intune enrolment needs.
 
         Source: https://learn.microsoft.com/graph/api/subscribedsku-list
@@ -207,7 +195,7 @@ class Doctor:
             )
         )
 
-    @activity.defn
+    @steps.CHECK_SINGLE_SIGN_ON.implemented_by
     async def check_single_sign_on(self, request: SingleSignOnInput) -> Checks:
         """See that Entra ID lets Remote Desktop sign users in to their Cloud PCs.
 
@@ -234,54 +222,50 @@ class Doctor:
 
     async def _single_sign_on_problem(self, app_id: str) -> str | None:
         graph = self._clients.graph
-        try:
-            principal = await graph.service_principals_with_app_id(app_id).get()
-            if principal is None or not principal.id:
-                return f"the tenant has no service principal of {app_id}"
-            builder = graph.service_principals.by_service_principal_id(principal.id)
-            configuration = await builder.remote_desktop_security_configuration.get()
-        except ODataError as error:
-            if error.response_status_code != HTTPStatus.NOT_FOUND:
-                raise
-            return f"nothing is configured on the service principal of {app_id}, or there is none"
-        enabled = configuration is not None and configuration.is_remote_desktop_protocol_enabled
-        return None if enabled else "isRemoteDesktopProtocolEnabled is false"
+        principal = await found(graph.service_principals_with_app_id(app_id).get())
+        if principal is None or not principal.id:
+            return f"the tenant has no service principal of {app_id}"
+        builder = graph.service_principals.by_service_principal_id(principal.id)
+        configuration = await found(builder.remote_desktop_security_configuration.get())
+        if configuration is None:
+            return f"nothing is configured on the service principal of {app_id}"
+        return None if configuration.is_remote_desktop_protocol_enabled else "isRemoteDesktopProtocolEnabled is false"
 
     def _room(
-        self, plan: ServicePlan, skus: dict[str, ResourceSku], usages: dict[str, Usage], region: str, state: CheckState
+        self,
+        plan: ServicePlan,
+        offers: dict[str, SizeOffer],
+        quotas: dict[str, Quota],
+        region: str,
+        state: CheckState,
     ) -> Check:
         name = f"Service plan {plan.id} in {region}"
         refusals: list[str] = []
         remedy = "choose another region, or give the plan other vmSizes in a file for --service-plans"
         for size in plan.vm_sizes:
-            sku = skus.get(size)
-            reason, _ = offer(sku, region)
-            if sku is None or reason:
-                refusals.append(f"{size}: {reason}")
+            offer = offers[size]
+            if offer.refusal:
+                refusals.append(f"{size}: {offer.refusal}")
                 continue
-            needs = {"cores": cores(sku) or 1, (sku.family or "").casefold(): cores(sku) or 1, "virtualmachines": 1}
-            rooms = {
-                name: (usages[name].limit - usages[name].current_value) // need
-                for name, need in needs.items()
-                if name in usages
-            }
-            scarce = min(rooms, key=lambda quota: rooms[quota], default=None)
+            scarce = scarcest(offer, quotas)
             if scarce is None:
                 return _passed(name, f"{size} is offered; no quota limits it")
-            if rooms[scarce] > 0:
-                return _passed(name, f"{size}: room for {rooms[scarce]} more")
-            quota = usages[scarce]
+            room, quota = scarce
+            if room > 0:
+                return _passed(name, f"{size}: room for {room} more")
             if not any("quota" in refusal for refusal in refusals):
-                remedy = (
-                    f"az quota update --resource-name {quota.name.value} --limit-object value="
-                    f"{quota.current_value + 10 * needs[scarce]} --resource-type dedicated --scope "
-                    f"{self._subscription}/providers/Microsoft.Compute/locations/{region}"
-                    "  # after: az extension add --name quota"
-                )
-            refusals.append(
-                f"{size}: quota {quota.name.value} has no room, {quota.current_value} of {quota.limit} used"
-            )
+                remedy = self._quota_command(quota, offer, region)
+            refusals.append(f"{size}: quota {quota.name} has no room, {quota.used} of {quota.limit} used")
         return Check(name=name, state=state, detail="; ".join(refusals), remedy=remedy)
+
+    def _quota_command(self, quota: Quota, offer: SizeOffer, region: str) -> str:
+        """Return the Azure CLI command that asks for room for ten more machines."""
+        wanted = quota.used + 10 * offer.needs()[quota.name.lower()]
+        return (
+            f"az quota update --resource-name {quota.name} --limit-object value={wanted} --resource-type dedicated "
+            f"--scope {self._subscription}/providers/Microsoft.Compute/locations/{region}"
+            "  # after: az extension add --name quota"
+        )
 
 
 def _passed(name: str, detail: str) -> Check:

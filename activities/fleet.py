@@ -1,9 +1,7 @@
 """A policy's fleet: its groups' members and their licences, and the Cloud PCs that there are for them."""
 
-import ipaddress
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any
 
 from msgraph.generated.groups.item.members.graph_group.graph_group_request_builder import GraphGroupRequestBuilder
 from msgraph.generated.groups.item.members.graph_user.graph_user_request_builder import GraphUserRequestBuilder
@@ -14,12 +12,14 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities import search_attributes
-from activities.concurrency import each
-from activities.core_provisioning.allocate_capacity import cores, offer
-from activities.errors import failure, not_yet
-from activities.graph import Entity, advanced, listed
-from activities.signatures import (
+from cloud.arm.networks import ConnectedNetworks
+from cloud.arm.vm_sizes import VmSizes
+from cloud.clients import CloudClients
+from cloud.concurrency import each
+from cloud.errors import failure, not_yet
+from cloud.graph.lists import Entity, advanced, listed
+from contract import search_attributes, steps
+from contract.fleet import (
     AwaitWaveInput,
     ChooseInput,
     ChosenCloudPcs,
@@ -31,32 +31,22 @@ from activities.signatures import (
     StartWaveInput,
     WaveResult,
 )
-from cloud.clients import CloudClients
-from models.azure_network_connection import AzureNetworkConnection
+from domain.fleet import Decision, KnownCloudPc, Member, decide, settings_version
+from domain.naming import cloud_pc_id
+from domain.status import is_settled
 from models.base import GraphModel
-from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, StartGracePeriod, User
-from models.fleet import (
-    Decision,
-    FleetPlan,
-    KnownCloudPc,
-    Member,
-    Requirement,
-    cloud_pc_id,
-    decide,
-    settings_version,
-)
+from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, User
+from models.fleet import FleetPlan, Requirement
 from models.provisioning_policy import Assignment
+from models.remote_actions import StartGracePeriod
 from models.service_plan import ServicePlan
 
 _AT_ONCE = 20
 """Requests to the Temporal server at the same time."""
-_IN_WORK = frozenset({CloudPcStatus.PROVISIONING, CloudPcStatus.DEPROVISIONING})
 _PAGE = 999
 """Members a page, the most that Graph gives."""
 _GRANTED = frozenset({"Enabled", "Warning"})
 """`capabilityStatus` of a plan that can be used. Source: https://learn.microsoft.com/graph/api/resources/assignedplan"""
-_RESERVED_ADDRESSES = 5
-"""Of every subnet. Source: https://learn.microsoft.com/azure/virtual-network/virtual-networks-faq"""
 
 
 class _AssignedPlan(GraphModel):
@@ -85,9 +75,12 @@ class Fleet:
     """
 
     def __init__(self, clients: CloudClients) -> None:
-        self._clients = clients
+        self._graph = clients.graph
+        self._sizes = VmSizes(clients)
+        self._networks = ConnectedNetworks(clients)
+        self._poll_interval = clients.settings.poll_interval
 
-    @activity.defn
+    @steps.PLAN_FLEET.implemented_by
     async def plan_fleet(self, request: FleetInput) -> FleetPlan:
         """Return what a reconciliation would do.
 
@@ -98,7 +91,7 @@ class Fleet:
         decision, notes = await self._decide(request)
         return decision.plan(notes)
 
-    @activity.defn
+    @steps.RECONCILE_FLEET.implemented_by
     async def reconcile_fleet(self, request: ReconcileInput) -> Reconciled:
         """Start the Cloud PCs that are missing, and let grace periods begin and end.
 
@@ -127,7 +120,7 @@ class Fleet:
             await each(decision.leave, leave, at_once=_AT_ONCE)
         return Reconciled(plan=plan, is_held=is_held)
 
-    @activity.defn
+    @steps.CHOOSE_CLOUD_PCS.implemented_by
     async def choose_cloud_pcs(self, request: ChooseInput) -> ChosenCloudPcs:
         """Return a policy's Cloud PCs that have other settings or failed, or all; none that is about to go."""
         settings = settings_version(request.policy, request.connections)
@@ -145,7 +138,7 @@ class Fleet:
             )
         )
 
-    @activity.defn
+    @steps.START_WAVE.implemented_by
     async def start_wave(self, request: StartWaveInput) -> None:
         """Ask Cloud PCs to be made anew; asked twice by the same rollout, they do so once."""
         client = activity.client()
@@ -155,7 +148,7 @@ class Fleet:
 
         await each(request.cloud_pc_ids, ask, at_once=_AT_ONCE)
 
-    @activity.defn
+    @steps.AWAIT_WAVE.implemented_by
     async def await_wave(self, request: AwaitWaveInput) -> WaveResult:
         """Return what came of a wave.
 
@@ -175,7 +168,7 @@ class Fleet:
                 return
             if pc.status == CloudPcStatus.NOT_PROVISIONED:
                 gone.append(id)
-            elif pc.rollout_id != request.rollout_id or pc.status in _IN_WORK or pc.pending_operation:
+            elif pc.rollout_id != request.rollout_id or not is_settled(pc):
                 pending.append(id)
             elif pc.status == CloudPcStatus.FAILED:
                 failed.append(id)
@@ -184,51 +177,37 @@ class Fleet:
         if pending:
             raise not_yet(
                 f"{len(pending)} of {len(request.cloud_pc_ids)} are being reprovisioned",
-                self._clients.settings.poll_interval,
+                self._poll_interval,
             )
         done = len(request.cloud_pc_ids) - len(failed) - len(gone)
         return WaveResult(reprovisioned=done, failed=tuple(failed), gone=len(gone))
 
-    @activity.defn
+    @steps.CHECK_ROOM.implemented_by
     async def check_room(self, request: RoomInput) -> Room:
-        """Return what new Cloud PCs need of quota and addresses at the policy's first place, and what is free.
-
-        Sources: https://learn.microsoft.com/rest/api/compute/usage/list and
-        https://learn.microsoft.com/rest/api/virtualnetwork/subnets/get
-        """
+        """Return what new Cloud PCs need of quota and addresses at the policy's first place, and what is free."""
         place = request.policy.domain_join_configurations[0]
         connection = next((each for each in request.connections if each.id == place.on_premises_connection_id), None)
         region, requirements = place.region_name or "", list[Requirement]()
         if connection:
-            region, free = await self._subnet_of(connection)
+            region, free = await self._networks.free_addresses(connection)
             name = f"addresses of {connection.display_name}"
             requirements.append(Requirement(name=name, needed=sum(request.created.values()), available=free))
-        compute: Any = self._clients.resource_groups.get(connection.resource_group_id if connection else None).compute
-        skus = {
-            sku.name: sku
-            async for sku in compute.resource_skus.list(filter=f"location eq '{region}'")
-            if sku.resource_type == "virtualMachines"
-        }
+        group_id = connection.resource_group_id if connection else None
+        plans = {plan_id: request.service_plans.find(plan_id) for plan_id in request.created}
+        sizes = {size for plan in plans.values() if plan for size in plan.vm_sizes}
+        offers = await self._sizes.offers(group_id, region, sizes)
         needs = Counter[str]()
-        for plan_id, number in request.created.items():
-            plan = request.service_plans.find(plan_id)
-            found = [skus.get(size) for size in plan.vm_sizes] if plan else []
-            offered = [sku for sku in found if sku is not None and offer(sku, region)[0] is None]
-            if not offered:
+        for plan_id, plan in plans.items():
+            number = request.created[plan_id]
+            offered = [offers[size] for size in (plan.vm_sizes if plan else ()) if offers[size].refusal is None]
+            if offered:
+                needs.update(offered[0].needs(number))
+            else:
                 requirements.append(Requirement(name=f"VM sizes of {plan_id} in {region}", needed=number, available=0))
-                continue
-            needs["virtualmachines"] += number
-            needs["cores"] += number * cores(offered[0])
-            needs[(offered[0].family or "").casefold()] += number * cores(offered[0])
-        async for usage in compute.usage.list(region):
-            if needed := needs.get(str(usage.name.value).casefold()):
-                requirements.append(
-                    Requirement(
-                        name=f"quota {usage.name.value} in {region}",
-                        needed=needed,
-                        available=usage.limit - usage.current_value,
-                    )
-                )
+        for name, quota in (await self._sizes.quotas(group_id, region)).items():
+            if name in needs:
+                what = f"quota {quota.name} in {region}"
+                requirements.append(Requirement(name=what, needed=needs[name], available=quota.free))
         return Room(requirements=tuple(requirements))
 
     async def _decide(self, request: FleetInput) -> tuple[Decision, list[str]]:
@@ -243,7 +222,7 @@ class Fleet:
 
     async def _members(self, group_id: str) -> AsyncIterator[_GroupMember]:
         """Yield the users that are a group's own members, with their licences."""
-        builder = self._clients.graph.groups.by_group_id(group_id).members.graph_user
+        builder = self._graph.groups.by_group_id(group_id).members.graph_user
         query = GraphUserRequestBuilder.GraphUserRequestBuilderGetQueryParameters(
             count=True,
             top=_PAGE,
@@ -267,25 +246,12 @@ class Fleet:
 
     async def _nested_groups(self, group_id: str) -> AsyncIterator[str]:
         """Yield a note for each group in a group: its members do not count."""
-        builder = self._clients.graph.groups.by_group_id(group_id).members.graph_group
+        builder = self._graph.groups.by_group_id(group_id).members.graph_group
         query = GraphGroupRequestBuilder.GraphGroupRequestBuilderGetQueryParameters(
             count=True, select=["id", "displayName"]
         )
         async for group in listed(builder, _Group, advanced(query)):
             yield f"{group.display_name} ({group.id}) is in the group {group_id}: its members do not count"
-
-    async def _subnet_of(self, connection: AzureNetworkConnection) -> tuple[str, int]:
-        """Return the region of a connection and how many addresses its subnet has left."""
-        *_, group, _, _, _, network, _, subnet = connection.subnet_id.split("/")
-        client: Any = self._clients.resource_groups.get(connection.resource_group_id).network
-        found: Any = await client.virtual_networks.get(group, network)
-        subnets: list[Any] = found.properties.subnets or []
-        for item in subnets:
-            if item.name.casefold() == subnet.casefold():
-                prefixes: list[str] = item.properties.address_prefixes or [item.properties.address_prefix]
-                size = sum(ipaddress.ip_network(prefix).num_addresses - _RESERVED_ADDRESSES for prefix in prefixes)
-                return str(found.location), max(0, size - len(item.properties.ip_configurations or []))
-        raise failure("SubnetNotFound", f"{connection.subnet_id} does not exist")
 
 
 async def known_cloud_pcs(client: Client, policy_id: str | None = None) -> AsyncIterator[KnownCloudPc]:
@@ -313,7 +279,7 @@ async def _known(execution: WorkflowExecution) -> KnownCloudPc:
     )
 
 
-async def _start(client: Client, request: FleetInput, user: User, plan: ServicePlan) -> None:
+async def _start(client: Client, request: ReconcileInput, user: User, plan: ServicePlan) -> None:
     """Start a Cloud PC; one that exists already stays as it is."""
     policy = request.policy
     id = cloud_pc_id(policy.id, user.id)
@@ -330,7 +296,7 @@ async def _start(client: Client, request: FleetInput, user: User, plan: ServiceP
             "CloudPcWorkflow",
             wish,
             id=id,
-            task_queue=activity.info().task_queue,
+            task_queue=request.task_queue or activity.info().task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             static_summary=f"{policy.display_name} · {plan.display_name}",
             memo=search_attributes.memo_of_new(user, policy, request.connections, is_assigned=True),

@@ -1,13 +1,13 @@
 """Users of Entra ID."""
 
 from kiota_abstractions.base_request_configuration import RequestConfiguration
-from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.users.item.user_item_request_builder import UserItemRequestBuilder
-from temporalio import activity
 
-from activities.errors import failure
-from activities.signatures import FindUserInput, FoundUser
 from cloud.clients import CloudClients
+from cloud.errors import failure
+from cloud.graph.lists import found
+from contract import steps
+from contract.users import FindUserInput, FoundUser
 from models.cloud_pc import User
 
 
@@ -17,7 +17,7 @@ class Users:
     def __init__(self, clients: CloudClients) -> None:
         self._graph = clients.graph
 
-    @activity.defn
+    @steps.FIND_USER.implemented_by
     async def find_user(self, request: FindUserInput) -> FoundUser:
         """Return the enabled user of this user principal name or object id.
 
@@ -35,18 +35,13 @@ class Users:
                 "onPremisesSyncEnabled",
             ]
         )
-        try:
-            user = await self._graph.users.by_user_id(request.user).get(RequestConfiguration(query_parameters=query))
-        except ODataError as error:
-            if error.response_status_code != 404:
-                raise
-            user = None
+        user = await found(self._graph.users.by_user_id(request.user).get(RequestConfiguration(query_parameters=query)))
         if user is None or not user.id or not user.user_principal_name:
             raise failure("UserNotFound", f"Entra ID knows no user {request.user}")
         if not user.account_enabled:
             raise failure("UserDisabled", f"the account of {request.user} is disabled")
         if request.needs_synchronization and not user.on_premises_sync_enabled:
-            raise failure("UserNotSynchronized", f"{request.user} is not synchronised from Active Directory")
+            raise failure("UserNotSynchronized", f"{request.user} is not synchronized from Active Directory")
         return FoundUser(
             user=User(
                 id=user.id,

@@ -25,10 +25,10 @@ from msgraph.graph_request_adapter import options as graph_options
 from msgraph.graph_service_client import GraphServiceClient
 from msgraph_core import GraphClientFactory
 
-from cloud import lease
-from cloud.lease import LeasePolicy
+from cloud.execution import lease
 from cloud.secrets import Secrets
 from cloud.settings import Settings
+from models.types import ResourceId
 
 
 class SignInError(Exception):
@@ -47,7 +47,7 @@ class ResourceGroup:
     @property
     def name(self) -> str:
         """The name."""
-        return self.id.rpartition("/")[2]
+        return ResourceId.parse(self.id).resource_group
 
 
 class ResourceGroups:
@@ -63,7 +63,7 @@ class ResourceGroups:
     def get(self, id: str | None = None) -> ResourceGroup:
         """Return the resource group of an ARM id, the worker's own for None."""
         id = id or self._own
-        subscription = id.split("/")[2].lower()
+        subscription = ResourceId.parse(id).subscription.lower()
         if subscription not in self._clients:
             self._clients[subscription] = self._make(subscription)
         return ResourceGroup(id, *self._clients[subscription])
@@ -102,7 +102,7 @@ async def cloud_clients(settings: Settings) -> AsyncGenerator[CloudClients, None
             "retry_total": 0,
             "connection_timeout": settings.request_timeout,
             "read_timeout": settings.request_timeout,
-            "per_retry_policies": [LeasePolicy()],
+            "per_retry_policies": [lease.LeasePolicy()],
         }
         subscription = settings.subscription_id
         # httpx keeps connections in the transport, and msgraph-core's wrapper does not close it.

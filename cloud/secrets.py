@@ -1,39 +1,16 @@
-"""Where secrets are kept: Azure Key Vault, or the worker's environment; and what keeps them out of texts."""
+"""Where secrets are kept: Azure Key Vault, or the worker's environment."""
 
 from collections.abc import Mapping
-from contextvars import ContextVar
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import HttpResponseError
 from azure.keyvault.secrets.aio import SecretClient
 
+from cloud.errors import failure
+from cloud.execution.context import confide
 from models.azure_network_connection import SecretReference
-
-_confided: ContextVar[list[str] | None] = ContextVar("confided", default=None)
-
-
-def begin() -> None:
-    """Begin a piece of work that knows no secret yet, in the current context."""
-    _confided.set([])
-
-
-def confide(secret: str) -> str:
-    """Return the secret, which `hidden` keeps out of texts as long as this piece of work lasts."""
-    confided = _confided.get()
-    if confided is not None:
-        confided.append(secret)
-    return secret
-
-
-def hidden(text: str) -> str:
-    """Return the text without the secrets of this piece of work: a service or a guest may have repeated one."""
-    for secret in _confided.get() or ():
-        text = text.replace(secret, "…")
-    return text
-
-
-class SecretNotSetError(Exception):
-    """The environment has no such variable; the message names it."""
 
 
 class Secrets:
@@ -47,19 +24,29 @@ class Secrets:
         self._environment = environment
 
     async def read(self, reference: SecretReference) -> str:
-        """Return the secret.
+        """Return the secret; never put it into a result, an error, a heartbeat or a log.
 
         Raises:
-            SecretNotSetError: The environment variable is not set.
-            HttpResponseError: The Key Vault refuses, has no such secret or cannot be reached.
+            ApplicationError: `SecretNotSet`, `SecretNotFound` or `SecretUnreadable`.
+            HttpResponseError: The Key Vault does not answer.
 
         """
         if reference.environment_variable:
             value = self._environment.get(reference.environment_variable)
             if not value:
-                raise SecretNotSetError(f"{reference.environment_variable} is not set on this worker")
-            return value
-        address = urlsplit(reference.key_vault_secret_id or "")
+                raise failure("SecretNotSet", f"{reference.environment_variable} is not set on this worker")
+            return confide(value)
+        try:
+            return confide(await self._read_from_key_vault(reference.key_vault_secret_id or ""))
+        except HttpResponseError as error:
+            if error.status_code == HTTPStatus.NOT_FOUND:
+                raise failure("SecretNotFound", f"there is no secret {reference.key_vault_secret_id}") from error
+            if error.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                raise failure("SecretUnreadable", f"{reference.key_vault_secret_id} cannot be read") from error
+            raise
+
+    async def _read_from_key_vault(self, id: str) -> str:
+        address = urlsplit(id)
         name, _, version = address.path.removeprefix("/secrets/").partition("/")
         vault = SecretClient(f"https://{address.netloc}", self._credential, retry_total=0)
         async with vault:

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-_GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+from models.types import Guid
+
 _PORT = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
 _HTTPS = rf"^https://[0-9A-Za-z.-]{{1,255}}(:({_PORT}))?$"
 
@@ -23,7 +24,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    subscription_id: Annotated[str, Field(validation_alias="AZURE_SUBSCRIPTION_ID", pattern=_GUID)]
+    subscription_id: Annotated[Guid, Field(validation_alias="AZURE_SUBSCRIPTION_ID")]
     """Subscription that the Cloud PCs are made in."""
     resource_group: Annotated[str, Field(validation_alias="AZURE_RESOURCE_GROUP", pattern=r"^[-\w.()]{0,89}[-\w()]$")]
     """Existing resource group that the Cloud PCs are made in."""
@@ -78,4 +79,4 @@ class Settings(BaseModel):
 
 
 def _problem(kind: str, message: str) -> str:
-    return "is not set; set it (README, Configuration)" if kind == "missing" else f"{message}; correct it"
+    return "is not set; set it (README, A real tenant)" if kind == "missing" else f"{message}; correct it"

@@ -10,8 +10,9 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.service import RPCError
 
+from workflows.connection import ConnectionFailedError, connect
+from workflows.plugin import TASK_QUEUE
 from workflows.process import end_process
-from workflows.temporal import TASK_QUEUE, ConnectionFailedError, connect
 
 _LATELY = timedelta(minutes=2)
 """A worker that waits for tasks asks again every minute."""

@@ -9,23 +9,22 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from models.base import ASCII, GraphModel
-from models.provisioning_policy import (
-    MAX_PLACES,
-    RESOURCE_GROUP,
+from models.base import GraphModel
+from models.provisioning_policy import MAX_PLACES, DomainJoinType, ProvisioningPolicy
+from models.types import (
     ConnectionId,
     DisplayName,
-    DomainJoinType,
-    ProvisioningPolicy,
+    DomainName,
+    Guid,
+    JoinAccount,
+    OrganizationalUnit,
+    ResourceGroupId,
+    ResourceId,
+    SubnetId,
+    VirtualNetworkId,
+    parent_id,
+    same_id,
 )
-
-_NETWORK = RESOURCE_GROUP + r"/providers/Microsoft\.Network/virtualNetworks/[0-9A-Za-z][-0-9A-Za-z_.]{0,62}[0-9A-Za-z_]"
-_SUBNET = _NETWORK + r"/subnets/[0-9A-Za-z]([-0-9A-Za-z_.]{0,78}[0-9A-Za-z_])?$"
-_LABEL = r"[A-Za-z0-9-]{1,63}"
-_DOMAIN_NAME = rf"^{_LABEL}(\.{_LABEL})+$"
-_USERNAME = r"^[^@\s\\/\x00-\x1f\x7f-\x9f]{1,64}@[^@\s\x00-\x1f\x7f-\x9f]{1,255}$"
-_VALUE = r"[^,\x00-\x1f\x7f-\x9f\u2028\u2029]+"
-_UNIT = rf"(?i)^(OU|CN)={_VALUE}(,(OU|CN|DC)={_VALUE})+$"
 
 
 class SecretReference(GraphModel):
@@ -62,36 +61,32 @@ class AzureNetworkConnection(GraphModel):
     """By which a policy's `onPremisesConnectionId` names the connection."""
     display_name: DisplayName
     connection_type: DomainJoinType = DomainJoinType.HYBRID_AZURE_AD_JOIN
-    subscription_id: Annotated[str, Field(pattern=r"(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] | None = None
+    subscription_id: Guid | None = None
     """Subscription of the network; may be left out, `subnetId` tells it."""
-    resource_group_id: Annotated[str, Field(pattern=RESOURCE_GROUP + "$"), ASCII] | None = None
+    resource_group_id: ResourceGroupId | None = None
     """ARM id of the resource group in which VM, network interface and disk are made: one of the network's own
     subscription, since Azure attaches an interface to no network of another. Left out, it is the worker's own."""
-    virtual_network_id: Annotated[str, Field(pattern=_NETWORK + "$"), ASCII] | None = None
+    virtual_network_id: VirtualNetworkId | None = None
     """ARM id of the virtual network; may be left out, `subnetId` tells it."""
-    subnet_id: Annotated[str, Field(pattern=_SUBNET), ASCII]
+    subnet_id: SubnetId
     """ARM id of the subnet in which the Cloud PCs' network interfaces are made; its region is theirs."""
-    ad_domain_name: Annotated[str, Field(pattern=_DOMAIN_NAME, max_length=64)] | None = None
-    """Fully qualified name of the Active Directory domain to join, at most 64 characters.
-
-    Source: https://learn.microsoft.com/windows-server/identity/ad-ds/plan/active-directory-domain-services-maximum-limits
-    """
-    ad_domain_username: Annotated[str, Field(pattern=_USERNAME)] | None = None
+    ad_domain_name: DomainName | None = None
+    """Fully qualified name of the Active Directory domain to join."""
+    ad_domain_username: JoinAccount | None = None
     """Account that may join computers to the domain, as user principal name."""
     ad_domain_password: SecretReference | None = None
     """Where that account's password is kept."""
-    organizational_unit: Annotated[str, Field(pattern=_UNIT, max_length=1024)] | None = None
+    organizational_unit: OrganizationalUnit | None = None
     """Distinguished name of the unit for the computer objects; left out, the domain's default."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        subnet = self.subnet_id.casefold()
-        network, subscription = subnet.rpartition("/subnets/")[0], subnet.split("/")[2]
-        if self.virtual_network_id and self.virtual_network_id.casefold() != network:
+        subscription = ResourceId.parse(self.subnet_id).subscription
+        if self.virtual_network_id and not same_id(self.virtual_network_id, parent_id(self.subnet_id)):
             raise ValueError("subnetId is of another network than virtualNetworkId; correct one of them")
-        if self.subscription_id and self.subscription_id.casefold() != subscription:
+        if self.subscription_id and not same_id(self.subscription_id, subscription):
             raise ValueError("subnetId is of another subscription than subscriptionId; correct one of them")
-        if self.resource_group_id and self.resource_group_id.casefold().split("/")[2] != subscription:
+        if self.resource_group_id and not same_id(ResourceId.parse(self.resource_group_id).subscription, subscription):
             raise ValueError("resourceGroupId and subnetId must be of one subscription; choose another resource group")
         domain = (self.ad_domain_name, self.ad_domain_username, self.ad_domain_password)
         if self.connection_type == DomainJoinType.HYBRID_AZURE_AD_JOIN:

@@ -1,22 +1,12 @@
 """What all models share: frozen, and named in JSON and YAML as Microsoft Graph names things."""
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 
 def graph_name(name: str) -> str:
     """Return Microsoft Graph's spelling of a field, such as `ramInGB` for `ram_in_gb`."""
     return to_camel(name).replace("InGb", "InGB")
-
-
-def _ascii(text: str) -> str:
-    if not text.isascii():
-        raise ValueError("has a character that is not of ASCII; write its name in Azure")
-    return text
-
-
-ASCII = AfterValidator(_ascii)
-"""For a pattern that ignores case: it would take the Kelvin sign for a K, which Azure does not."""
 
 
 class GraphModel(BaseModel):

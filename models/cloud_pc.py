@@ -1,4 +1,4 @@
-"""One Cloud PC: who it is for, what happened to it, and what its admin may ask of it.
+"""One Cloud PC: who it is for, and what happened to it.
 
 Source of the states: https://learn.microsoft.com/graph/api/resources/cloudpc (beta)
 """
@@ -7,30 +7,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from models.azure_network_connection import Connections
 from models.base import GraphModel, WorkflowInput
-from models.provisioning_policy import (
-    IMAGE_LOCALE,
-    DomainJoinType,
-    GracePeriodInHours,
-    ProvisioningPolicy,
-    UserAccountType,
-)
+from models.provisioning_policy import DomainJoinType, ProvisioningPolicy
+from models.remote_actions import ActionState, RefusedSignal, RemoteActionResult
 from models.service_plan import ServicePlan
-
-_GUID = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-UserName = Annotated[str, Field(pattern=rf"^([-A-Za-z0-9'._!#^~]+@[-A-Za-z0-9.]+|{_GUID})$", max_length=320)]
-"""User principal name, or Entra object id.
-
-Source of the characters: https://learn.microsoft.com/graph/api/resources/user
-"""
-CloudPcName = Annotated[str, Field(pattern=r"^[-A-Za-z0-9'._!#^~@]+$", max_length=320)]
-"""What a Cloud PC can be called by: its id, its computer name, or its user's name or object id."""
-RolloutId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9]{0,99}$")]
-Reason = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$", max_length=500)]
-"""Why something was asked for, in one line."""
+from models.types import CloudPcId, StepName
 
 
 class CloudPcStatus(StrEnum):
@@ -47,103 +31,13 @@ class CloudPcStatus(StrEnum):
 
 
 class Stage(StrEnum):
-    """The three stages of provisioning, and the taking away."""
+    """The three stages of provisioning, the removal, and what is done to a living Cloud PC."""
 
     CORE_PROVISIONING = "coreProvisioning"
     POST_PROVISIONING = "postProvisioning"
     ASSIGNMENT = "assignment"
     DEPROVISIONING = "deprovisioning"
-
-
-class Step(StrEnum):
-    """A step of the work; its value is the name of the activity that does it."""
-
-    CHOOSE_COMPUTER_NAME = "choose_computer_name"
-    ALLOCATE_CAPACITY = "allocate_capacity"
-    CREATE_VIRTUAL_MACHINE = "create_virtual_machine"
-    ATTACH_NETWORK = "attach_network"
-    JOIN_ENTRA_ID = "join_entra_id"
-    JOIN_DOMAIN = "join_domain"
-    WAIT_FOR_ENTRA_DEVICE = "wait_for_entra_device"
-    ENROLL_IN_INTUNE = "enroll_in_intune"
-    ASSIGN_PRIMARY_USER = "assign_primary_user"
-
-    INSTALL_LANGUAGE = "install_language"
-    HIDE_START_MENU_POWER_ICONS = "hide_start_menu_power_icons"
-    DISABLE_WINDOWS_RESET = "disable_windows_reset"
-    ASSIGN_USER_AS_ADMINISTRATOR = "assign_user_as_administrator"
-    SET_TEAMS_VDI_MODE = "set_teams_vdi_mode"
-    ENABLE_TIME_ZONE_REDIRECTION = "enable_time_zone_redirection"
-    RESIZE_OS_DISK_PARTITION = "resize_os_disk_partition"
-    DISABLE_PORT_3389 = "disable_port_3389"
-
-    REGISTER_SESSION_HOST = "register_session_host"
-    GRANT_SIGN_IN = "grant_sign_in"
-    ASSIGN_USER = "assign_user"
-    REMOVE_RUN_COMMANDS = "remove_run_commands"
-
-    REMOVE_COMPUTER_ACCOUNT = "remove_computer_account"
-    DELETE_VIRTUAL_MACHINE = "delete_virtual_machine"
-    REMOVE_SESSION_HOST = "remove_session_host"
-    REMOVE_ROLE_ASSIGNMENTS = "remove_role_assignments"
-    DELETE_MANAGED_DEVICE = "delete_managed_device"
-    DELETE_ENTRA_DEVICE = "delete_entra_device"
-
-    @property
-    def activity_id(self) -> str:
-        """The step's activity id, as it is typed after `temporal activity … --activity-id`."""
-        return self.value.replace("_", "-")
-
-
-STAGES: dict[Stage, dict[Step, str]] = {
-    Stage.CORE_PROVISIONING: {
-        Step.CHOOSE_COMPUTER_NAME: "Choose the computer name",
-        Step.ALLOCATE_CAPACITY: "Allocate Azure capacity",
-        Step.CREATE_VIRTUAL_MACHINE: "Create VM",
-        Step.ATTACH_NETWORK: "Attach the VM to the network",
-        Step.JOIN_ENTRA_ID: "Join to Microsoft Entra ID",
-        Step.JOIN_DOMAIN: "Join the Active Directory domain",
-        Step.WAIT_FOR_ENTRA_DEVICE: "Wait for the device in Microsoft Entra ID",
-        Step.ENROLL_IN_INTUNE: "Intune MDM enroll",
-        Step.ASSIGN_PRIMARY_USER: "Primary user assignment",
-    },
-    Stage.POST_PROVISIONING: {
-        Step.INSTALL_LANGUAGE: "Install the language of Windows",
-        Step.HIDE_START_MENU_POWER_ICONS: "Hide Start menu power icons",
-        Step.DISABLE_WINDOWS_RESET: "Disable Windows reset",
-        Step.ASSIGN_USER_AS_ADMINISTRATOR: "Assign user as administrator",
-        Step.SET_TEAMS_VDI_MODE: "Set Teams VDI mode",
-        Step.ENABLE_TIME_ZONE_REDIRECTION: "Enable time zone redirection",
-        Step.RESIZE_OS_DISK_PARTITION: "Resize OS disk partition",
-        Step.DISABLE_PORT_3389: "Disable port 3389",
-    },
-    Stage.ASSIGNMENT: {
-        Step.REGISTER_SESSION_HOST: "Register the session host",
-        Step.GRANT_SIGN_IN: "Grant the right to sign in",
-        Step.ASSIGN_USER: "Assign the user",
-        Step.REMOVE_RUN_COMMANDS: "Remove the run commands",
-    },
-    Stage.DEPROVISIONING: {
-        Step.REMOVE_COMPUTER_ACCOUNT: "Remove the computer account from the domain",
-        Step.DELETE_VIRTUAL_MACHINE: "Delete the VM, its NIC and disk",
-        Step.REMOVE_SESSION_HOST: "Remove the session host",
-        Step.REMOVE_ROLE_ASSIGNMENTS: "Remove the role assignments",
-        Step.DELETE_MANAGED_DEVICE: "Delete the Intune managed device",
-        Step.DELETE_ENTRA_DEVICE: "Delete the Entra device",
-    },
-}
-"""The steps of each stage, in order, with the names that people read."""
-
-_HYBRID_STEPS = frozenset({Step.JOIN_DOMAIN, Step.WAIT_FOR_ENTRA_DEVICE, Step.REMOVE_COMPUTER_ACCOUNT})
-
-
-def steps_of(stage: Stage, policy: ProvisioningPolicy) -> dict[Step, str]:
-    """Return the steps of a stage that Cloud PCs of this policy go through, in order, with their names."""
-    is_hybrid = policy.domain_join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN
-    left_out = {Step.JOIN_ENTRA_ID} if is_hybrid else set(_HYBRID_STEPS)
-    if policy.windows_setting.locale == IMAGE_LOCALE:
-        left_out.add(Step.INSTALL_LANGUAGE)
-    return {step: title for step, title in STAGES[stage].items() if step not in left_out}
+    REMOTE_ACTION = "remoteAction"
 
 
 class StepState(StrEnum):
@@ -160,7 +54,7 @@ class StepState(StrEnum):
 class StepStatus(GraphModel):
     """How one step went."""
 
-    step: Step
+    step: StepName
     stage: Stage
     display_name: str
     state: StepState = StepState.PENDING
@@ -176,7 +70,7 @@ class StepStatus(GraphModel):
 class CloudPcWarning(GraphModel):
     """A post-provisioning step that failed without failing the Cloud PC."""
 
-    step: Step
+    step: StepName
     code: str
     message: str
     attempts: int | None
@@ -185,13 +79,13 @@ class CloudPcWarning(GraphModel):
 class StatusDetail(GraphModel):
     """Why a Cloud PC is `failed`, after Graph's `cloudPcStatusDetail`."""
 
-    step: Step
+    step: StepName
     code: str
     message: str
     remedy: str
     correlation_id: str | None = None
-    leftovers: tuple[Step, ...] = ()
-    """Steps of the take-down that failed: what they should have removed may still exist."""
+    leftovers: tuple[StepName, ...] = ()
+    """Steps of the removal that failed: what they should have removed may still exist."""
 
 
 class User(GraphModel):
@@ -204,10 +98,28 @@ class User(GraphModel):
     on_premises_user_principal_name: str | None = None
 
 
-class CloudPcRequest(WorkflowInput):
-    """The wish for a Cloud PC: input of the workflow that is its life."""
+class CloudPcReference(GraphModel):
+    """Which Cloud PC a step works on; names and tags of everything in Azure come from it."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,99}$")]
+    cloud_pc_id: str
+    policy_id: str
+    user_id: str
+    """Entra object id of the user."""
+    computer_name: str
+    """Name of the VM and of the computer, at most 15 characters; a new one each attempt."""
+    region: str
+    """Azure region, short name; empty until the network of a connection has been looked at."""
+    resource_group_id: str | None = None
+    """ARM id of the resource group of VM, network interface and disk; None is the worker's own."""
+    domain_join_type: DomainJoinType = DomainJoinType.AZURE_AD_JOIN
+    entra_device_id: str | None = None
+    """`deviceId` of the Entra device, once it is known: Intune knows the machine by it even when that is gone."""
+
+
+class CloudPcRequest(WorkflowInput):
+    """What a Cloud PC is made from and for whom: input of the workflow that is its life."""
+
+    id: CloudPcId
     policy: ProvisioningPolicy
     connections: Connections = ()
     """The Azure network connections that the policy names."""
@@ -220,65 +132,10 @@ class CloudPcRequest(WorkflowInput):
     """The rollout that asked for this attempt."""
     grace_period_end_date_time: datetime | None = None
     """Until when the Cloud PC lives, where its grace period began in an earlier run."""
+    remote_actions: tuple[RemoteActionResult, ...] = ()
+    """The last actions of earlier runs; the one that asked for this attempt is `active`."""
     cloud_pc: "CloudPc | None" = None
     """What is known of the Cloud PC, where this run goes on with one that has been made already."""
-
-
-class Reprovision(GraphModel):
-    """An admin's wish to have the Cloud PC made anew; Graph's `cloudPC: reprovision`."""
-
-    reason: Reason = ""
-    user_account_type: UserAccountType | None = None
-    """Account type of the user from now on; None keeps the policy's."""
-    policy: ProvisioningPolicy | None = None
-    """The policy as it is now; None keeps the one that the Cloud PC was made from."""
-    connections: Connections = ()
-    """The connections that `policy` names."""
-    rollout_id: RolloutId | None = None
-    """The rollout that asks: a Cloud PC is made anew once for each, however often it is asked."""
-
-    def merged_with(self, later: "Reprovision") -> "Reprovision":
-        """Return the one wish that this and a later one are together; what the later one says, counts."""
-        return self.model_copy(update={name: value for name, value in later if value})
-
-
-class Deprovision(GraphModel):
-    """An admin's wish to end the Cloud PC's life."""
-
-    reason: Reason = ""
-
-
-class StartGracePeriod(GraphModel):
-    """The policy's word that its user may keep the Cloud PC for a while only."""
-
-    grace_period_in_hours: GracePeriodInHours
-
-
-class CancelGracePeriod(GraphModel):
-    """The policy's word that its user may keep the Cloud PC after all."""
-
-
-class EndGracePeriod(GraphModel):
-    """An admin's wish to take a Cloud PC away before its grace period ends; Graph's `cloudPC: endGracePeriod`."""
-
-    reason: Reason = ""
-
-
-class Accepted(GraphModel):
-    """Answer to an accepted wish."""
-
-    cloud_pc_id: str
-    operation: str
-    when: str
-    """`now`, or `afterCurrentAttempt` while an attempt is under way."""
-
-
-class RefusedSignal(GraphModel):
-    """A signal that could not be understood, kept so that its sender can see it."""
-
-    signal: str
-    date_time: datetime
-    error: str
 
 
 class CloudPc(GraphModel):
@@ -322,14 +179,12 @@ class CloudPc(GraphModel):
     """When the Cloud PC is taken away; None outside a grace period."""
     rollout_id: str | None = None
     """The rollout that asked for this attempt."""
-    pending_operation: str | None = None
-    """A wish that waits for the current attempt to end: `reprovision` or `deprovision`."""
+    remote_actions: tuple[RemoteActionResult, ...] = ()
+    """The last actions, the oldest first; they outlive a reprovision."""
 
+    @computed_field
     @property
-    def settled_status(self) -> CloudPcStatus:
-        """What the status is while nothing is under way."""
-        if self.status_detail:
-            return CloudPcStatus.FAILED
-        if self.grace_period_end_date_time:
-            return CloudPcStatus.IN_GRACE_PERIOD
-        return CloudPcStatus.PROVISIONED_WITH_WARNINGS if self.warnings else CloudPcStatus.PROVISIONED
+    def pending_operation(self) -> str | None:
+        """The action that begins next, when what is under way has ended."""
+        pending = (each.action_name for each in self.remote_actions if each.action_state == ActionState.PENDING)
+        return next(pending, None)

@@ -4,7 +4,7 @@ Source: https://learn.microsoft.com/graph/api/resources/cloudpcprovisioningpolic
 https://learn.microsoft.com/windows-365/enterprise/create-provisioning-policy
 """
 
-import random
+import random  # noqa: TID251 - the type of the source that a caller gives
 import re
 import string
 from enum import StrEnum
@@ -12,7 +12,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from models.base import ASCII, GraphModel
+from models.base import GraphModel
+from models.types import (
+    CUSTOM_IMAGE_ID,
+    ConnectionId,
+    CustomImageId,
+    DisplayName,
+    GracePeriodInHours,
+    Guid,
+    Locale,
+    PolicyId,
+    RegionName,
+    ServicePlanName,
+)
 
 MAX_COMPUTER_NAME = 15
 """Longest NetBIOS name of a computer, characters."""
@@ -22,31 +34,10 @@ IMAGE_LOCALE = "en-US"
 _DEFAULT_IMAGE = "microsoftwindowsdesktop_windows-11_win11-24h2-ent"
 _PART = "[0-9A-Za-z][-0-9A-Za-z.]*"
 _GALLERY_IMAGE = f"^{_PART}_{_PART}_{_PART}$"
-RESOURCE_GROUP = (
-    r"(?i)^/subscriptions/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    r"/resourceGroups/[-0-9A-Za-z_.()]{0,89}[-0-9A-Za-z_()]"
-)
-"""Beginning of an ARM id. This and every other name of a resource has the characters and the length that ARM allows.
-
-Source: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
-"""
-_IMAGE_NAME = "[0-9A-Za-z]([-0-9A-Za-z_.]{0,78}[0-9A-Za-z_])?"
-_CUSTOM_IMAGE = (
-    rf"{RESOURCE_GROUP}/providers/Microsoft\.Compute/"
-    rf"(images/{_IMAGE_NAME}|galleries/{_IMAGE_NAME}/images/{_IMAGE_NAME}(/versions/[0-9]{{1,10}}(\.[0-9]{{1,10}}){{2}})?)$"
-)
 MAX_PLACES = 10
 """How many places, and so connections, a policy may name."""
 MAX_ASSIGNMENTS = 50
 """How many groups a policy may be assigned to."""
-PolicyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$", examples=["engineering"])]
-RegionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{2,19}$", examples=["westeurope"])]
-ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$", examples=["headquarters"])]
-GroupId = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")]
-ServicePlanName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["CPC_E_2C_8GB_128GB"])]
-GracePeriodInHours = Annotated[int, Field(ge=0, le=24 * 366)]
-DisplayName = Annotated[str, Field(min_length=1, max_length=120, pattern=r'^[^<>&|"^\x00-\x1f\x7f-\x9f\u2028\u2029]*$')]
-"""What people read, in one line: Graph refuses `<>&|"^`."""
 _RANDOM_CHARACTERS = string.ascii_uppercase + string.digits
 
 
@@ -98,9 +89,7 @@ class DomainJoinConfiguration(GraphModel):
 class WindowsSetting(GraphModel):
     """Settings of Windows itself."""
 
-    locale: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?-([A-Z]{2}|[0-9]{3})$", examples=["de-DE"])] = (
-        IMAGE_LOCALE
-    )
+    locale: Locale = IMAGE_LOCALE
     """Language tag of Windows, BCP 47; another than the image's own is installed when the Cloud PC is set up."""
 
 
@@ -115,7 +104,7 @@ class GalleryImage(GraphModel):
 class CustomImage(GraphModel):
     """An image of the customer's own."""
 
-    id: Annotated[str, Field(pattern=_CUSTOM_IMAGE), ASCII]
+    id: CustomImageId
     """ARM id of a managed image, of an image definition in a Compute Gallery (its newest version counts), or
     of a version of one."""
 
@@ -123,7 +112,7 @@ class CustomImage(GraphModel):
 class Assignment(GraphModel):
     """A group whose members get Cloud PCs, after Graph's `cloudPcManagementGroupAssignmentTarget`."""
 
-    group_id: GroupId
+    group_id: Guid
     """Object id of an Entra security or Microsoft 365 group. Its own members count, not those of groups in it, as in
     Windows 365: https://learn.microsoft.com/windows-365/enterprise/create-provisioning-policy"""
     service_plan_id: ServicePlanName | None = None
@@ -222,7 +211,7 @@ class ProvisioningPolicy(GraphModel):
     def _image_id_is_of_its_type(cls, image_id: str, info: ValidationInfo) -> str:
         image_type = info.data.get("image_type")
         wanted, example = (
-            (_CUSTOM_IMAGE, "the ARM id of a managed image or of an image (version) in a Compute Gallery")
+            (CUSTOM_IMAGE_ID, "the ARM id of a managed image or of an image (version) in a Compute Gallery")
             if image_type == "custom"
             else (_GALLERY_IMAGE, f"publisher_offer_sku such as {_DEFAULT_IMAGE}")
         )

@@ -5,9 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from models.base import GraphModel
-from models.provisioning_policy import DisplayName, ServicePlanName
-
-VmSize = Annotated[str, Field(pattern=r"^(Standard|Basic)_[A-Za-z0-9_-]{1,60}$", examples=["Standard_D2as_v5"])]
+from models.types import DisplayName, LowerCaseGuid, ServicePlanName, VmSize
 
 
 class ServicePlan(GraphModel):
@@ -23,7 +21,7 @@ class ServicePlan(GraphModel):
     id: ServicePlanName
     """Name by which a command or an assignment refers to the plan: its licence's skuPartNumber."""
     display_name: DisplayName
-    service_plan_id: Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] | None = None
+    service_plan_id: LowerCaseGuid | None = None
     """GUID of the plan in a user's licence details; None where Microsoft has not published it."""
     v_cpu_count: Annotated[int, Field(ge=1, le=128)]
     ram_in_gb: Annotated[int, Field(ge=1, le=1024)]

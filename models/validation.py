@@ -3,7 +3,7 @@
 import difflib
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -77,12 +77,12 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
     around, written = _model_at(model, detail["loc"][:-1]), detail["input"]
     match detail["type"]:
         case "extra_forbidden":
-            return f"no such field; {_did_you_mean(detail['loc'][-1], _fields(around))}"
+            return f"no such field; {did_you_mean(detail['loc'][-1], _fields(around))}"
         case "missing":
             return "missing; add it"
         case "literal_error" | "enum":
             expected = [choice.strip("'") for choice in str(context["expected"]).replace(" or ", ", ").split(", ")]
-            return f"{_shown(written, around)} is not supported; {_did_you_mean(written, expected)}"
+            return f"{_shown(written, around)} is not supported; {did_you_mean(written, expected)}"
         case "string_pattern_mismatch":
             return f"{_shown(written, around)} does not match {context['pattern']}; write it so that it does"
         case "value_error":
@@ -102,9 +102,17 @@ def _short(text: str) -> str:
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
 
 
-def _did_you_mean(word: object, known: list[str]) -> str:
+def did_you_mean(word: object, known: Sequence[str], otherwise: str = "") -> str:
+    """Return a hint at what may have been meant by a word that is not known.
+
+    Args:
+        word: What was written.
+        known: What could have been written.
+        otherwise: The hint where nothing is close; empty lists what is known.
+
+    """
     close = difflib.get_close_matches(word, known, n=1) if isinstance(word, str) else []
-    return f"did you mean {close[0]}?" if close else f"use one of: {', '.join(known)}"
+    return f"did you mean {close[0]}?" if close else otherwise or f"use one of: {', '.join(known)}"
 
 
 def _model_at(model: type[BaseModel], location: Location) -> type[BaseModel]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from temporalio.testing import ActivityEnvironment
 
-from activities.boundary import ActivityBoundary
+from cloud.execution.boundary import ActivityBoundary
 
 
 def environment(*, heartbeat_timeout: timedelta | None = None) -> ActivityEnvironment:

@@ -26,7 +26,7 @@ from local_stack import DEV_SERVER_ARGUMENTS, TEMPORAL  # noqa: E402
 from simulator import cloud as simulated  # noqa: E402
 from simulator.cloud import Cloud  # noqa: E402
 from simulator.server import SimulatorServer  # noqa: E402
-from workflows.temporal import PLUGIN  # noqa: E402
+from workflows.plugin import PLUGIN  # noqa: E402
 
 
 @pytest.fixture(scope="session")

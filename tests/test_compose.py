@@ -9,10 +9,10 @@ import pytest
 from ruamel.yaml import YAML
 from temporalio.client import Client
 
-from activities.search_attributes import SEARCH_ATTRIBUTES
+from contract.search_attributes import SEARCH_ATTRIBUTES
 from local_stack import ROOT, TEMPORAL
 from simulator import cloud as simulated
-from workflows.temporal import require_search_attributes
+from workflows.connection import require_search_attributes
 
 
 @pytest.fixture(scope="module")

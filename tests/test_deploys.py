@@ -20,7 +20,7 @@ from simulator.server import SimulatorServer
 from tests.crash.harness import environment_of, running_stack
 from tests.crash.invariants import broken
 from tests.workflows.conftest import Lab, policy
-from workflows.temporal import TASK_QUEUE
+from workflows.plugin import TASK_QUEUE
 
 
 def _git(*arguments: str) -> bytes:

@@ -9,10 +9,11 @@ from azure.core.exceptions import ServiceRequestError
 from azure.identity.aio import DefaultAzureCredential
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import retry_after
-from activities.signatures import FailureDetails, FindUserInput
 from activities.users import Users
 from cloud.clients import CloudClients
+from cloud.errors import retry_after
+from contract.errors import FailureDetails
+from contract.users import FindUserInput
 from models.validation import MAX_MESSAGE, bounded
 from simulator.faults import Fault
 from simulator.server import SimulatorServer

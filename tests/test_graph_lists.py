@@ -8,8 +8,8 @@ from msgraph.generated.groups.item.members.graph_user.graph_user_request_builder
 from msgraph.generated.models.entity import Entity as SdkModel
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 
-from activities.graph import Entity, advanced, listed
 from cloud.clients import CloudClients
+from cloud.graph.lists import Entity, advanced, listed
 from simulator.server import SimulatorServer
 
 

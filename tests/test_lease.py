@@ -16,12 +16,17 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.long_running import heartbeats
-from cloud import lease
+from cloud.execution import context, lease
+from cloud.execution.heartbeat import heartbeats
 from tests.attempt import environment, inside_boundary
 
 
 async def _stands_still(seconds: float) -> None:
+    with context.begin():
+        await _stands_still_in_an_attempt(seconds)
+
+
+async def _stands_still_in_an_attempt(seconds: float) -> None:
     async with heartbeats():
         await asyncio.sleep(0)
         lease.require("PUT")

@@ -6,7 +6,9 @@ from typing import Any, cast
 import pytest
 from azure.core.polling import AsyncLROPoller
 
-from activities.long_running import complete, heartbeats
+from cloud.arm.operations import complete
+from cloud.execution import context
+from cloud.execution.heartbeat import heartbeats
 from tests.attempt import environment
 
 
@@ -36,9 +38,10 @@ async def _told(operation: _Operation) -> list[tuple[Any, ...]]:
         raise AssertionError(token)
 
     async def work() -> None:
-        async with heartbeats():
-            await complete("machine", resume=resume, begin=begin, poll_interval=0.1)
-            raise LookupError("the step goes on and fails")
+        with context.begin():
+            async with heartbeats():
+                await complete("machine", resume=resume, begin=begin, poll_interval=0.1)
+                raise LookupError("the step goes on and fails")
 
     attempt = environment(heartbeat_timeout=timedelta(minutes=1))
     attempt.on_heartbeat = lambda *details: told.append(details)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.shared import Shared
+from cloud.execution.shared import Shared
 
 
 class Source:

@@ -1,23 +1,25 @@
 """Stage 3, assignment: the user can sign in and reach the Cloud PC, with no inbound port."""
 
-from activities import signatures
-from models.cloud_pc import CloudPcRequest, Step
+from contract import steps
+from contract.activity import CloudPcInput
+from contract.assignment import AssignUserInput, GrantSignInInput, RegisterSessionHostInput
+from contract.errors import ActivityFailedError
+from models.cloud_pc import CloudPcRequest
 from models.provisioning_policy import UserAccountType
-from workflows.record import CloudPcRecord, StepFailedError
+from workflows.cloud_pc.record import CloudPcRecord
 
 
 async def assign(record: CloudPcRecord, request: CloudPcRequest, virtual_machine_id: str) -> None:
     """Make the machine a session host, let the user sign in, and assign it to them.
 
     Raises:
-        StepFailedError: A step failed for good.
+        ActivityFailedError: A step failed for good.
 
     """
     cloud_pc, policy = record.reference, request.policy
     session_host = await record.run(
-        Step.REGISTER_SESSION_HOST,
-        signatures.register_session_host,
-        signatures.RegisterSessionHostInput(
+        steps.REGISTER_SESSION_HOST,
+        RegisterSessionHostInput(
             cloud_pc=cloud_pc,
             policy_display_name=policy.display_name,
             enable_single_sign_on=policy.enable_single_sign_on,
@@ -25,18 +27,16 @@ async def assign(record: CloudPcRecord, request: CloudPcRequest, virtual_machine
     )
     record.update(host_pool=session_host.host_pool, session_host=session_host.name)
     await record.run(
-        Step.GRANT_SIGN_IN,
-        signatures.grant_sign_in,
-        signatures.GrantSignInInput(
+        steps.GRANT_SIGN_IN,
+        GrantSignInInput(
             cloud_pc=cloud_pc,
             virtual_machine_id=virtual_machine_id,
             administrator=policy.user_account_type == UserAccountType.ADMINISTRATOR,
         ),
     )
     await record.run(
-        Step.ASSIGN_USER,
-        signatures.assign_user,
-        signatures.AssignUserInput(
+        steps.ASSIGN_USER,
+        AssignUserInput(
             cloud_pc=cloud_pc,
             session_host=session_host.name,
             user_principal_name=request.user.user_principal_name,
@@ -49,9 +49,7 @@ async def assign(record: CloudPcRecord, request: CloudPcRequest, virtual_machine
     )
     # Last, when Azure's budget of changes to one VM (12, refilled by 4 a minute) has recovered from the scripts.
     try:
-        await record.run(
-            Step.REMOVE_RUN_COMMANDS, signatures.remove_run_commands, signatures.CloudPcInput(cloud_pc=cloud_pc)
-        )
-    except StepFailedError as failure:
-        # The user has their Cloud PC; a script that lies about is no reason to take it away.
+        await record.run(steps.REMOVE_RUN_COMMANDS, CloudPcInput(cloud_pc=cloud_pc))
+    except ActivityFailedError as failure:
+        # The user has their Cloud PC; a script left behind is no reason to remove it.
         record.warn(failure)

@@ -1,21 +1,16 @@
-"""Taking away what exists of a Cloud PC: for a reprovision, after a failed attempt, at the end of its life."""
+"""Removing what exists of a Cloud PC: for a reprovision, after a failed attempt, at the end of its life."""
 
-from activities import signatures
-from models.cloud_pc import Stage, Step
-from workflows.record import CloudPcRecord, StepFailedError
+from typing import Any
 
-_ORDER = {
-    # The machine first: while it runs, its agents may still register what has just been removed.
-    Step.DELETE_VIRTUAL_MACHINE: signatures.delete_virtual_machine,
-    Step.REMOVE_SESSION_HOST: signatures.remove_session_host,
-    Step.REMOVE_ROLE_ASSIGNMENTS: signatures.remove_role_assignments,
-    # Found by the Entra device, so before it.
-    Step.DELETE_MANAGED_DEVICE: signatures.delete_managed_device,
-    Step.DELETE_ENTRA_DEVICE: signatures.delete_entra_device,
-}
+from contract import steps
+from contract.activity import CloudPcInput, Step
+from contract.deprovisioning import RemoveComputerAccountInput
+from contract.errors import ActivityFailedError
+from models.cloud_pc import Stage
+from workflows.cloud_pc.record import CloudPcRecord
 
 
-async def take_away(record: CloudPcRecord) -> list[StepFailedError]:
+async def deprovision(record: CloudPcRecord) -> list[ActivityFailedError]:
     """Remove the Cloud PC with all its traces; what is already gone is no failure.
 
     A step that fails does not keep the others from being tried.
@@ -25,18 +20,22 @@ async def take_away(record: CloudPcRecord) -> list[StepFailedError]:
 
     """
     record.expect(Stage.DEPROVISIONING)
-    failures: list[StepFailedError] = []
-    if record.domain:
-        # While the machine runs: it is what reaches the domain. What the account still existed for, the
-        # synchronisation would bring back into Entra ID.
-        request = signatures.RemoveComputerAccountInput(cloud_pc=record.reference, domain=record.domain)
+    failures: list[ActivityFailedError] = []
+    for step in steps.steps_of(Stage.DEPROVISIONING):
+        request = _request_of(step, record)
+        if request is None:
+            continue
         try:
-            await record.run(Step.REMOVE_COMPUTER_ACCOUNT, signatures.remove_computer_account, request)
-        except StepFailedError as failure:
-            failures.append(failure)
-    for step, activity in _ORDER.items():
-        try:
-            await record.run(step, activity, signatures.CloudPcInput(cloud_pc=record.reference))
-        except StepFailedError as failure:
+            await record.run(step, request)
+        except ActivityFailedError as failure:
             failures.append(failure)
     return failures
+
+
+def _request_of(step: Step[Any, Any], record: CloudPcRecord) -> CloudPcInput | None:
+    """Return a step's input, or None where the Cloud PC does not need it."""
+    if step is not steps.REMOVE_COMPUTER_ACCOUNT:
+        return CloudPcInput(cloud_pc=record.reference)
+    if record.domain is None:
+        return None
+    return RemoveComputerAccountInput(cloud_pc=record.reference, domain=record.domain)

@@ -1,30 +1,29 @@
 """Whether a tenant and a subscription have what Cloud PCs need, looked at by the worker that would make them."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities import signatures
-from models.base import GraphModel, WorkflowInput
-from models.doctor import (
-    AZURE_ACTIONS,
-    READ_APPLICATIONS,
-    READ_LICENSES,
-    AzureScope,
-    Check,
-    CheckState,
-    Identity,
+from contract import steps
+from contract.activity import Activity, NoInput
+from contract.doctor import (
+    CapacityInput,
+    Checks,
+    IdentityInput,
+    RegionsInput,
+    ResourceGroupChecks,
+    SignInChecks,
+    SingleSignOnInput,
 )
+from contract.errors import MISSING_RIGHT, ActivityFailedError
+from domain.permissions import AZURE_ACTIONS, READ_APPLICATIONS, READ_LICENSES, AzureScope
+from models.base import GraphModel, WorkflowInput
+from models.doctor import Check, CheckState, Identity
 from models.service_plan import ServicePlan
-from workflows.activity_options import CHECK
-from workflows.temporal import NO_INPUT, required
-
-_REFUSED = ("AuthorizationFailed", "Authorization_RequestDenied", "Forbidden")
-"""Codes by which Azure and Graph say that a right is missing."""
-_Checks = TypeVar("_Checks", bound=signatures.Checks)
+from workflows import runner
+from workflows.messages import NO_INPUT, required
 
 
 class DoctorRequest(WorkflowInput):
@@ -45,6 +44,24 @@ class DoctorResponse(GraphModel):
     checks: tuple[Check, ...]
 
 
+@dataclass(frozen=True)
+class _Check:
+    """A check to be made.
+
+    Attributes:
+        activity: The activity that makes it.
+        request: Its input.
+        grant: How to grant what it needs to look.
+        key: Tells checks of one kind apart, such as a region.
+
+    """
+
+    activity: Activity[Any, Any]
+    request: GraphModel
+    grant: str
+    key: str = ""
+
+
 @workflow.defn
 class DoctorWorkflow:
     """Runs the checks side by side; one that cannot be made says so, and stops none of the others."""
@@ -53,98 +70,66 @@ class DoctorWorkflow:
     async def run(self, request: DoctorRequest = NO_INPUT) -> DoctorResponse:
         """Make every check."""
         request = required(request, DoctorRequest)
-        signed_in, group = await asyncio.gather(
-            _checked(
-                workflow.execute_activity(signatures.check_sign_in, **CHECK),
-                signatures.SignInChecks(checks=()),
-                "Sign in",
-                grant="",
-            ),
-            _checked(
-                workflow.execute_activity(signatures.check_resource_group, **CHECK),
-                signatures.ResourceGroupChecks(checks=()),
-                "Resource group",
-                _allow(AzureScope.RESOURCE_GROUP, "resourceGroups/read"),
-            ),
+        group_right = _allow(AzureScope.RESOURCE_GROUP, "resourceGroups/read")
+        first = await asyncio.gather(
+            _made(_Check(steps.CHECK_SIGN_IN, NoInput(), grant="")),
+            _made(_Check(steps.CHECK_RESOURCE_GROUP, NoInput(), group_right)),
         )
-        identity = signed_in.identity
-        regions = request.regions or ((group.region,) if group.region else ())
-        others = await asyncio.gather(
-            self._azure_actions(identity),
-            self._resource_providers(regions),
-            *(self._capacity(region, request) for region in regions),
-            self._licenses(identity),
-            self._single_sign_on(identity, request.is_single_sign_on_wanted),
-        )
-        return DoctorResponse(checks=tuple(check for part in (signed_in, group, *others) for check in part.checks))
+        signed_in, group = first
+        identity = signed_in.identity if isinstance(signed_in, SignInChecks) else Identity()
+        region = group.region if isinstance(group, ResourceGroupChecks) else None
+        regions = request.regions or ((region,) if region else ())
+        others = await asyncio.gather(*(_made(check) for check in _checks(request, identity, regions)))
+        return DoctorResponse(checks=tuple(check for part in (*first, *others) for check in part.checks))
 
-    async def _azure_actions(self, identity: Identity) -> signatures.Checks:
-        return await _checked(
-            workflow.execute_activity(
-                signatures.check_azure_actions, signatures.IdentityInput(identity=identity), **CHECK
-            ),
-            signatures.Checks(checks=()),
-            "Azure actions",
+
+def _checks(request: DoctorRequest, identity: Identity, regions: tuple[str, ...]) -> list[_Check]:
+    """Return the checks that are made when it is known who the worker is and where."""
+    wanted = SingleSignOnInput(is_wanted=request.is_single_sign_on_wanted)
+    return [
+        _Check(
+            steps.CHECK_AZURE_ACTIONS,
+            IdentityInput(identity=identity),
             _allow(AzureScope.RESOURCE_GROUP, "permissions/read"),
-        )
-
-    async def _resource_providers(self, regions: tuple[str, ...]) -> signatures.Checks:
-        return await _checked(
-            workflow.execute_activity(
-                signatures.check_resource_providers, signatures.RegionsInput(regions=regions), **CHECK
-            ),
-            signatures.Checks(checks=()),
-            "Resource providers",
+        ),
+        _Check(
+            steps.CHECK_RESOURCE_PROVIDERS,
+            RegionsInput(regions=regions),
             _allow(AzureScope.SUBSCRIPTION, "providers/read"),
-        )
-
-    async def _capacity(self, region: str, request: DoctorRequest) -> signatures.Checks:
-        wanted = signatures.CapacityInput(
-            region=region, service_plans=request.service_plans, are_wanted=request.are_plans_wanted
-        )
-        return await _checked(
-            workflow.execute_activity(signatures.check_capacity, wanted, **CHECK),
-            signatures.Checks(checks=()),
-            f"Service plans in {region}",
-            _allow(AzureScope.SUBSCRIPTION, "skus/read", "usages/read"),
-        )
-
-    async def _licenses(self, identity: Identity) -> signatures.Checks:
-        return await _checked(
-            workflow.execute_activity(signatures.check_licenses, **CHECK),
-            signatures.Checks(checks=()),
-            "Licences",
-            READ_LICENSES.grant_command(identity),
-        )
-
-    async def _single_sign_on(self, identity: Identity, is_wanted: bool) -> signatures.Checks:
-        wanted = signatures.SingleSignOnInput(is_wanted=is_wanted)
-        return await _checked(
-            workflow.execute_activity(signatures.check_single_sign_on, wanted, **CHECK),
-            signatures.Checks(checks=()),
-            "Single sign-on",
-            READ_APPLICATIONS.grant_command(identity),
-        )
+        ),
+        *(
+            _Check(
+                steps.CHECK_CAPACITY,
+                CapacityInput(region=region, service_plans=request.service_plans, are_wanted=request.are_plans_wanted),
+                _allow(AzureScope.SUBSCRIPTION, "skus/read", "usages/read"),
+                region,
+            )
+            for region in regions
+        ),
+        _Check(steps.CHECK_LICENSES, NoInput(), READ_LICENSES.grant_command(identity)),
+        _Check(steps.CHECK_SINGLE_SIGN_ON, wanted, READ_APPLICATIONS.grant_command(identity)),
+    ]
 
 
-async def _checked(activity: Awaitable[_Checks], nothing: _Checks, name: str, grant: str) -> _Checks:
-    """Return what an activity found, or that it could not be found and how to grant what it needs."""
+async def _made(check: _Check) -> Checks:
+    """Return what a check found, or that it could not be made and how to grant what it needs."""
     try:
-        return await activity
-    except ActivityError as error:
-        if is_cancelled_exception(error):
-            raise
-        cause = error.cause
-        is_told = isinstance(cause, ApplicationError)
-        check = Check(
-            name=name,
-            state=CheckState.NOT_CHECKED,
-            detail=f"{cause.type}: {cause.message}" if is_told else "no answer in time",
-            remedy=grant
-            if is_told and cause.type in _REFUSED
-            else "look at the workflow doctor in the Temporal Web UI",
+        found: Checks = await runner.run(check.activity, check.request, about=check.key, key=check.key)
+    except ActivityFailedError as error:
+        why = error.why
+        name = f"{check.activity.title} in {check.key}" if check.key else check.activity.title
+        elsewhere = "look at the workflow doctor in the Temporal Web UI"
+        return Checks(
+            checks=(
+                Check(
+                    name=name,
+                    state=CheckState.NOT_CHECKED,
+                    detail=f"{why.code}: {why.message}",
+                    remedy=check.grant if why.code in MISSING_RIGHT else elsewhere,
+                ),
+            )
         )
-        return nothing.model_copy(update={"checks": (check,)})
+    return found
 
 
 def _allow(scope: AzureScope, *ends: str) -> str:

@@ -2,18 +2,19 @@
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from activities import search_attributes, signatures
-from models.azure_network_connection import Connections, UnusableConnectionError, connections_of
+from contract import search_attributes, steps
+from contract.users import FindUserInput
+from domain.naming import cloud_pc_id
+from models.azure_network_connection import Connections
 from models.base import GraphModel, WorkflowInput
-from models.cloud_pc import CloudPcRequest, UserName
-from models.fleet import cloud_pc_id
+from models.cloud_pc import CloudPcRequest
 from models.provisioning_policy import DomainJoinType, ProvisioningPolicy
 from models.service_plan import ServicePlan
-from workflows import temporal
-from workflows.activity_options import FIND_USER
-from workflows.cloud_pc import CloudPcWorkflow
+from models.types import UserName
+from workflows import messages, runner
+from workflows.cloud_pc.workflow import CloudPcWorkflow
 
 
 class ProvisionRequest(WorkflowInput):
@@ -38,34 +39,21 @@ class ProvisionWorkflow:
     """Finds the user in Entra ID and starts their Cloud PC's workflow, whose life is its own."""
 
     @workflow.run
-    async def run(self, request: ProvisionRequest = temporal.NO_INPUT) -> ProvisionResponse:
+    async def run(self, request: ProvisionRequest = messages.NO_INPUT) -> ProvisionResponse:
         """Start the Cloud PC and return its id.
 
         Raises:
             ApplicationError: `InvalidInput`, or `UnusableConnection`, when the policy names a connection that is
-                missing or does not fit.
-            ActivityError: The user cannot be found, is disabled, or is not synchronised for a hybrid join.
+                missing or does not match.
+            ActivityFailedError: The user cannot be found, is disabled, or is not synchronized for a hybrid join.
 
         """
-        request = temporal.required(request, ProvisionRequest)
+        request = messages.required(request, ProvisionRequest)
         policy = request.policy
-        try:
-            connections = connections_of(policy, request.connections)
-        except UnusableConnectionError as error:
-            raise ApplicationError(str(error), type="UnusableConnection", non_retryable=True) from error
-        options: workflow.ActivityConfig = {
-            **FIND_USER,
-            "activity_id": "find-user",
-            "summary": "Find the user in Entra ID",
-        }
-        found = await workflow.execute_activity(
-            signatures.find_user,
-            signatures.FindUserInput(
-                user=request.user,
-                needs_synchronization=policy.domain_join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN,
-            ),
-            **options,
-        )
+        connections = messages.usable_connections(policy, request.connections)
+        is_hybrid = policy.domain_join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN
+        wanted = FindUserInput(user=request.user, needs_synchronization=is_hybrid)
+        found = await runner.run(steps.FIND_USER, wanted)
         user, plan = found.user, request.service_plan
         id = cloud_pc_id(policy.id, user.id)
         try:

@@ -1,7 +1,8 @@
 """A provisioning policy that is applied: its groups' licensed users have Cloud PCs, and who leaves loses theirs."""
 
+import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
@@ -9,18 +10,19 @@ from typing import Annotated, Any
 from pydantic import Field
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError
 
-from activities import signatures
-from models.azure_network_connection import Connections, UnusableConnectionError, connections_of
+from contract import steps
+from contract.errors import ActivityFailedError
+from contract.fleet import FleetInput, ReconcileInput, Room, RoomInput
+from models.azure_network_connection import Connections
 from models.base import GraphModel, WorkflowInput
-from models.cloud_pc import RefusedSignal
 from models.fleet import Change, FleetPlan, Requirement
 from models.provisioning_policy import ProvisioningPolicy
+from models.remote_actions import RefusedSignal
 from models.service_plan import ServicePlanCatalogue
 from models.validation import bounded
-from workflows import temporal
-from workflows.activity_options import CHECK, PLAN_FLEET, RECONCILE_FLEET
+from workflows import messages, runner
 
 _SIGNALS = ("reconcile", "proceed")
 
@@ -69,23 +71,20 @@ class ApplyRequest(WorkflowInput):
             ApplicationError: `UnusableConnection`, or a plan that an assignment names is not in the catalogue.
 
         """
-        try:
-            connections = connections_of(self.policy, self.connections)
-        except UnusableConnectionError as error:
-            raise ApplicationError(f"policy.{error}", type="UnusableConnection", non_retryable=True) from error
+        connections = messages.usable_connections(self.policy, self.connections, field="policy.")
         for number, assignment in enumerate(self.policy.assignments):
             plan = assignment.service_plan_id
             if plan and not self.service_plans.find(plan):
                 raise ApplicationError(
                     f"policy.assignments[{number}].servicePlanId: {plan}: no such service plan",
-                    type=temporal.INVALID_INPUT,
+                    type=messages.INVALID_INPUT,
                     non_retryable=True,
                 )
         return self.model_copy(update={"connections": connections})
 
 
 class Reconcile(GraphModel):
-    """An admin's wish to look at groups and licences now."""
+    """An admin wants groups and licenses to be looked at now."""
 
 
 class Proceed(GraphModel):
@@ -107,23 +106,23 @@ class PlanResponse(GraphModel):
 
 @workflow.defn
 class FleetPlanWorkflow:
-    """Tells what applying a policy would do; changes nothing."""
+    """Says what applying a policy would do; changes nothing."""
 
     @workflow.run
-    async def run(self, request: ApplyRequest = temporal.NO_INPUT) -> PlanResponse:
+    async def run(self, request: ApplyRequest = messages.NO_INPUT) -> PlanResponse:
         """Return what applying the policy would do.
 
         Raises:
-            ApplicationError: The input is of no use.
-            ActivityError: `GroupNotFound`, or something could not be read.
+            ApplicationError: The input is invalid.
+            ActivityFailedError: `GroupNotFound`, or something could not be read.
 
         """
-        request = temporal.required(request, ApplyRequest).usable()
-        plan = await workflow.execute_activity(signatures.plan_fleet, _fleet_input(request), **PLAN_FLEET)
-        room = signatures.Room(requirements=())
+        request = messages.required(request, ApplyRequest).usable()
+        plan = await runner.run(steps.PLAN_FLEET, _fleet_input(request), about=request.policy.display_name)
+        room = Room(requirements=())
         if plan.created:
-            wanted = signatures.RoomInput(**dict(_fleet_input(request)), created=plan.created)
-            room = await workflow.execute_activity(signatures.check_room, wanted, **CHECK)
+            wanted = RoomInput(**dict(_fleet_input(request)), created=plan.created)
+            room = await runner.run(steps.CHECK_ROOM, wanted, about=request.policy.display_name)
         is_held = plan.is_above(request.policy.grace_period_ceiling)
         return PlanResponse(plan=plan, requirements=room.requirements, is_held=is_held)
 
@@ -136,8 +135,8 @@ class ProvisioningPolicyWorkflow:
     """
 
     @workflow.init
-    def __init__(self, request: ApplyRequest = temporal.NO_INPUT) -> None:
-        self._request = temporal.required(request, ApplyRequest).usable()
+    def __init__(self, request: ApplyRequest = messages.NO_INPUT) -> None:
+        self._request = messages.required(request, ApplyRequest).usable()
         policy = self._request.policy
         self._status = self._request.known or PolicyStatus(
             id=policy.id,
@@ -149,7 +148,7 @@ class ProvisioningPolicyWorkflow:
         self._may_start = 0
 
     @workflow.run
-    async def run(self, request: ApplyRequest = temporal.NO_INPUT) -> None:
+    async def run(self, request: ApplyRequest = messages.NO_INPUT) -> None:
         """Reconcile again and again; ends only by cancellation.
 
         Args:
@@ -176,13 +175,20 @@ class ProvisioningPolicyWorkflow:
         request, may_start = self._request, max(self._may_start, self._request.policy.grace_period_ceiling)
         self._is_wanted, self._may_start = False, 0
         self._update(state=PolicyState.RECONCILING, problem="")
-        wanted = signatures.ReconcileInput(**dict(_fleet_input(request)), grace_period_starts=may_start)
+        wanted = ReconcileInput(
+            **dict(_fleet_input(request)), grace_period_starts=may_start, task_queue=workflow.info().task_queue
+        )
         try:
-            done = await workflow.execute_activity(signatures.reconcile_fleet, wanted, **RECONCILE_FLEET)
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            self._update(state=PolicyState.FAILED, reconciled_date_time=workflow.now(), problem=_problem(error))
+            done = await runner.run(
+                steps.RECONCILE_FLEET, wanted, about=request.policy.display_name, priority=runner.REGULAR
+            )
+        except ActivityFailedError as error:
+            if workflow.cancellation_reason() is not None:
+                # An activity that was waiting for its next attempt fails with its last failure when it is cancelled.
+                raise asyncio.CancelledError from error
+            why = error.why
+            problem = f"{why.code}: {why.message}; {why.remedy}"
+            self._update(state=PolicyState.FAILED, reconciled_date_time=workflow.now(), problem=problem)
             return
         problem = ""
         if done.is_held:
@@ -203,7 +209,7 @@ class ProvisioningPolicyWorkflow:
         return self._status
 
     @workflow.update(description="Apply the policy as it is now; input as starter.py apply sends it")
-    def apply(self, payload: RawValue = temporal.NOTHING) -> PolicyStatus:
+    def apply(self, payload: RawValue = messages.NOTHING) -> PolicyStatus:
         """Take the policy as it is now, and reconcile."""
         self._request = self._applied(payload)
         self._is_wanted = True
@@ -215,21 +221,21 @@ class ProvisioningPolicyWorkflow:
         return self._status
 
     @apply.validator
-    def _validate_apply(self, payload: RawValue = temporal.NOTHING) -> None:
+    def _validate_apply(self, payload: RawValue = messages.NOTHING) -> None:
         self._applied(payload)
 
     @workflow.signal(description="Look at groups and licences now")
-    def reconcile(self, payload: RawValue = temporal.NOTHING) -> None:
+    def reconcile(self, payload: RawValue = messages.NOTHING) -> None:
         """Reconcile now, or note why the signal was refused."""
         with self._refusing("reconcile"):
-            temporal.decoded(payload, Reconcile)
+            messages.decoded(payload, Reconcile)
             self._is_wanted = True
 
     @workflow.signal(description='Let Cloud PCs lose their user that are held; input {"gracePeriodStarts": 25}')
-    def proceed(self, payload: RawValue = temporal.NOTHING) -> None:
+    def proceed(self, payload: RawValue = messages.NOTHING) -> None:
         """Go on although more Cloud PCs lose their user than the ceiling allows, or note why not."""
         with self._refusing("proceed"):
-            word = temporal.decoded(payload, Proceed)
+            word = messages.decoded(payload, Proceed)
             if self._status.state != PolicyState.HELD or not self._status.plan:
                 raise ApplicationError("nothing is held")
             held = self._status.plan.grace_period_starts
@@ -240,38 +246,28 @@ class ProvisioningPolicyWorkflow:
     def unknown_signal(self, name: str, _payloads: Sequence[RawValue]) -> None:
         """Note that there is no such signal: it would be lost without a trace."""
         with self._refusing(bounded(name)[:100]):
-            raise temporal.no_such_signal(name, _SIGNALS)
+            raise messages.no_such_signal(name, _SIGNALS)
 
     def _applied(self, payload: RawValue) -> ApplyRequest:
-        wish = temporal.decoded(payload, ApplyRequest)
-        if wish.policy.id != self._request.policy.id:
-            raise ApplicationError(f"policy.id: {wish.policy.id} is another policy than {self._request.policy.id}")
-        return wish.usable().model_copy(update={"known": None})
+        request = messages.decoded(payload, ApplyRequest)
+        if request.policy.id != self._request.policy.id:
+            raise ApplicationError(f"policy.id: {request.policy.id} is another policy than {self._request.policy.id}")
+        return request.usable().model_copy(update={"known": None})
 
     @contextlib.contextmanager
-    def _refusing(self, signal: str) -> Any:
+    def _refusing(self, signal: str) -> Generator[None]:
         try:
             yield
         except ApplicationError as error:
-            self._update(refused_signals=temporal.with_refused(self._status.refused_signals, signal, error))
+            self._update(refused_signals=messages.with_refused(self._status.refused_signals, signal, error))
 
     def _update(self, **changes: Any) -> None:
         self._status = PolicyStatus.model_validate(dict(self._status) | changes)
         workflow.set_current_details(_details(self._status))
 
 
-def _fleet_input(request: ApplyRequest) -> signatures.FleetInput:
-    return signatures.FleetInput(
-        policy=request.policy, connections=request.connections, service_plans=request.service_plans
-    )
-
-
-def _problem(error: ActivityError) -> str:
-    cause = error.cause
-    if isinstance(cause, ApplicationError):
-        told = signatures.FailureDetails.model_validate(cause.details[0] if cause.details else {})
-        return f"{cause.type}: {cause.message}; {told.remedy}"
-    return bounded(str(cause))
+def _fleet_input(request: ApplyRequest) -> FleetInput:
+    return FleetInput(policy=request.policy, connections=request.connections, service_plans=request.service_plans)
 
 
 def _details(status: PolicyStatus) -> str:

@@ -8,16 +8,18 @@ from typing import Annotated, Any
 from pydantic import Field
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError
 
-from activities import signatures
-from models.azure_network_connection import Connections, UnusableConnectionError, connections_of
+from contract import steps
+from contract.errors import ActivityFailedError
+from contract.fleet import AwaitWaveInput, ChooseInput, StartWaveInput
+from models.azure_network_connection import Connections
 from models.base import GraphModel, WorkflowInput
-from models.cloud_pc import Reason, RefusedSignal, Reprovision, RolloutId
 from models.provisioning_policy import ProvisioningPolicy
+from models.remote_actions import RefusedSignal, Reprovision
+from models.types import Reason, RolloutId
 from models.validation import bounded
-from workflows import temporal
-from workflows.activity_options import AWAIT_WAVE, PLAN_FLEET, START_WAVE
+from workflows import messages, runner
 
 _SIGNALS = ("pause", "resume", "abort")
 _FAILED_SHOWN = 50
@@ -86,15 +88,15 @@ class RolloutWorkflow:
     """Reprovisions a policy's Cloud PCs: first a few, then a wave at a time."""
 
     @workflow.init
-    def __init__(self, request: RolloutRequest = temporal.NO_INPUT) -> None:
-        self._request = temporal.required(request, RolloutRequest)
+    def __init__(self, request: RolloutRequest = messages.NO_INPUT) -> None:
+        self._request = messages.required(request, RolloutRequest)
         self._status = self._request.known or RolloutStatus(
             rollout_id=self._request.rollout_id, policy_id=self._request.policy.id, state=RolloutState.RUNNING
         )
         self._finished_since_resume = self._failed_since_resume = 0
 
     @workflow.run
-    async def run(self, request: RolloutRequest = temporal.NO_INPUT) -> RolloutStatus:
+    async def run(self, request: RolloutRequest = messages.NO_INPUT) -> RolloutStatus:
         """Reprovision wave after wave, and return what came of it.
 
         Args:
@@ -104,10 +106,7 @@ class RolloutWorkflow:
             ApplicationError: The policy names a connection that is missing or does not fit.
 
         """
-        try:
-            connections = connections_of(self._request.policy, self._request.connections)
-        except UnusableConnectionError as error:
-            raise ApplicationError(str(error), type="UnusableConnection", non_retryable=True) from error
+        connections = messages.usable_connections(self._request.policy, self._request.connections)
         wish = Reprovision(
             reason=self._request.reason,
             # Whom else the policy is assigned to is nothing that each of its Cloud PCs must carry along.
@@ -135,34 +134,29 @@ class RolloutWorkflow:
         return self._status
 
     async def _chosen(self, connections: Connections) -> tuple[str, ...]:
-        wanted = signatures.ChooseInput(
-            policy=self._request.policy, connections=connections, everyone=self._request.everyone
-        )
-        chosen = await workflow.execute_activity(signatures.choose_cloud_pcs, wanted, **PLAN_FLEET)
+        policy = self._request.policy
+        wanted = ChooseInput(policy=policy, connections=connections, everyone=self._request.everyone)
+        chosen = await runner.run(steps.CHOOSE_CLOUD_PCS, wanted, about=policy.display_name)
         return chosen.cloud_pc_ids
 
     async def _reprovision(self, wave: list[str], wish: Reprovision) -> None:
         """Reprovision a wave and wait for its end, or for an abort."""
         what = f"wave {self._status.waves} of {len(wave)}"
-        start = signatures.StartWaveInput(cloud_pc_ids=tuple(wave), wish=wish)
-        beginning: workflow.ActivityConfig = {**START_WAVE, "summary": f"Start {what}"}
-        await workflow.execute_activity(signatures.start_wave, start, **beginning)
-        look = signatures.AwaitWaveInput(cloud_pc_ids=tuple(wave), rollout_id=self._request.rollout_id)
-        waiting: workflow.ActivityConfig = {**AWAIT_WAVE, "summary": f"Await {what}"}
-        ended = workflow.start_activity(signatures.await_wave, look, **waiting)
+        start = StartWaveInput(cloud_pc_ids=tuple(wave), wish=wish)
+        await runner.run(steps.START_WAVE, start, about=what, priority=runner.REGULAR)
+        look = AwaitWaveInput(cloud_pc_ids=tuple(wave), rollout_id=self._request.rollout_id)
+        ended = asyncio.ensure_future(runner.run(steps.AWAIT_WAVE, look, about=what, priority=runner.REGULAR))
         aborted = asyncio.ensure_future(workflow.wait_condition(lambda: self._is_aborted))
         try:
-            await asyncio.wait((ended, aborted), return_when=asyncio.FIRST_COMPLETED)
+            await workflow.wait([ended, aborted], return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():
                 # What was asked for goes on; only nobody waits for it.
                 ended.cancel()
                 await asyncio.gather(ended, return_exceptions=True)
                 return
             result = await ended
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            self._pause(f"the wave has not ended in time: {error.cause}")
+        except ActivityFailedError as error:
+            self._pause(f"the wave has not ended: {error.why.code}: {error.why.message}; {error.why.remedy}")
             return
         finally:
             aborted.cancel()
@@ -193,20 +187,20 @@ class RolloutWorkflow:
         return self._status
 
     @workflow.signal(description="Let no more waves begin")
-    def pause(self, payload: RawValue = temporal.NOTHING) -> None:
+    def pause(self, payload: RawValue = messages.NOTHING) -> None:
         """Let no more waves begin, or note why the signal was refused."""
         if self._understood("pause", payload) and self._status.state == RolloutState.RUNNING:
             self._update(state=RolloutState.PAUSED, problem="paused by an admin: send the signal resume or abort")
 
     @workflow.signal(description="Go on with the next wave")
-    def resume(self, payload: RawValue = temporal.NOTHING) -> None:
+    def resume(self, payload: RawValue = messages.NOTHING) -> None:
         """Go on with the next wave, or note why the signal was refused."""
         if self._understood("resume", payload) and self._status.state == RolloutState.PAUSED:
             self._finished_since_resume = self._failed_since_resume = 0
             self._update(state=RolloutState.RUNNING, problem="")
 
     @workflow.signal(description="End the rollout; what has begun goes on")
-    def abort(self, payload: RawValue = temporal.NOTHING) -> None:
+    def abort(self, payload: RawValue = messages.NOTHING) -> None:
         """End the rollout, or note why the signal was refused."""
         if self._understood("abort", payload):
             self._update(state=RolloutState.ABORTED, problem="")
@@ -214,18 +208,18 @@ class RolloutWorkflow:
     @workflow.signal(dynamic=True)
     def unknown_signal(self, name: str, _payloads: Sequence[RawValue]) -> None:
         """Note that there is no such signal: it would be lost without a trace."""
-        self._refuse(bounded(name)[:100], temporal.no_such_signal(name, _SIGNALS))
+        self._refuse(bounded(name)[:100], messages.no_such_signal(name, _SIGNALS))
 
     def _understood(self, signal: str, payload: RawValue) -> bool:
         try:
-            temporal.decoded(payload, NoParticulars)
+            messages.decoded(payload, NoParticulars)
         except ApplicationError as error:
             self._refuse(signal, error)
             return False
         return True
 
     def _refuse(self, signal: str, error: ApplicationError) -> None:
-        self._update(refused_signals=temporal.with_refused(self._status.refused_signals, signal, error))
+        self._update(refused_signals=messages.with_refused(self._status.refused_signals, signal, error))
 
     def _update(self, **changes: Any) -> None:
         self._status = RolloutStatus.model_validate(dict(self._status) | changes)

@@ -5,27 +5,22 @@ from typing import Any
 from azure.mgmt.desktopvirtualization.models import SessionHostPatch
 from temporalio import activity
 
-from activities import naming
-from activities.assignment.host_pool import HostPools, session_host_name
-from activities.assignment.role_assignments import (
+from cloud.arm.host_pools import HostPools, session_host_name
+from cloud.arm.role_assignments import (
     DESKTOP_VIRTUALIZATION_USER,
     VIRTUAL_MACHINE_ADMINISTRATOR_LOGIN,
     VIRTUAL_MACHINE_USER_LOGIN,
     RoleAssignment,
     RoleAssignments,
 )
-from activities.errors import not_yet
-from activities.post_provisioning.run_guest_script import GuestScripts, script_text
-from activities.signatures import (
-    AssignUserInput,
-    CloudPcInput,
-    GrantSignInInput,
-    RegisterSessionHostInput,
-    SessionHost,
-    StepResult,
-)
+from cloud.arm.run_commands import GuestScripts, script_text
 from cloud.clients import CloudClients
+from cloud.errors import not_yet
+from contract import steps
+from contract.activity import CloudPcInput, StepResult
+from contract.assignment import AssignUserInput, GrantSignInInput, RegisterSessionHostInput, SessionHost
 from models.provisioning_policy import DomainJoinType
+from models.types import same_id
 
 _USABLE = frozenset({"Available", "NeedsAssistance"})
 """States of a session host that a user can connect to."""
@@ -47,7 +42,7 @@ class Assignment:
         self._scripts = GuestScripts(clients)
         self._roles = RoleAssignments(clients)
 
-    @activity.defn
+    @steps.REGISTER_SESSION_HOST.implemented_by
     async def register_session_host(self, request: RegisterSessionHostInput) -> SessionHost:
         """Return the machine's session host, once it is available.
 
@@ -73,10 +68,10 @@ class Assignment:
             everywhere = activity.info().attempt % _ATTEMPTS_PER_SEARCH == 0
             host = await self._pools.session_host(cloud_pc, everywhere=everywhere)
         self._require_usable(host, cloud_pc.computer_name)
-        pool, name = naming.host_pool_name(cloud_pc), session_host_name(host)
+        pool, name = self._pools.name_of(cloud_pc), session_host_name(host)
         return SessionHost(host_pool=pool, name=name, detail=f"{name} in {pool} is {host.status}")
 
-    @activity.defn
+    @steps.GRANT_SIGN_IN.implemented_by
     async def grant_sign_in(self, request: GrantSignInInput) -> StepResult:
         """Give the user the desktop, and the right to sign in to the machine, which a domain gives by itself."""
         user_id = request.cloud_pc.user_id
@@ -89,7 +84,7 @@ class Assignment:
         kind = "Administrator" if request.administrator else "User"
         return StepResult(detail=f"Desktop Virtualization User, Virtual Machine {kind} Login")
 
-    @activity.defn
+    @steps.ASSIGN_USER.implemented_by
     async def assign_user(self, request: AssignUserInput) -> StepResult:
         """Assign the session host to the user and see that it is.
 
@@ -98,14 +93,14 @@ class Assignment:
 
         """
         cloud_pc, user = request.cloud_pc, request.user_principal_name
-        ids = (self._group, naming.host_pool_name(cloud_pc), request.session_host)
+        ids = (self._group, self._pools.name_of(cloud_pc), request.session_host)
         host: Any = await self._session_hosts.get(*ids)
-        if (host.assigned_user or "").casefold() != user.casefold():
+        if not same_id(host.assigned_user, user):
             host = await self._session_hosts.update(*ids, session_host=SessionHostPatch(assigned_user=user))
         self._require_usable(host, cloud_pc.computer_name)
         return StepResult(detail=f"{request.session_host} is {host.status} and assigned to {user}")
 
-    @activity.defn
+    @steps.REMOVE_RUN_COMMANDS.implemented_by
     async def remove_run_commands(self, request: CloudPcInput) -> StepResult:
         """Remove the run commands from the VM."""
         return StepResult(detail=f"{await self._scripts.remove(request.cloud_pc)} removed")

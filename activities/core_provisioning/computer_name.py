@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from azure.core.exceptions import ResourceNotFoundError
-from temporalio import activity
-
-from activities.devices import Devices
-from activities.errors import failure
-from activities.long_running import is_owned
-from activities.signatures import ChooseComputerNameInput, ComputerName
-from cloud.clients import CloudClients, ResourceGroup
+from cloud.arm.operations import found, is_owned
+from cloud.clients import CloudClients
+from cloud.errors import failure
+from cloud.graph.devices import Devices
+from contract import steps
+from contract.core_provisioning import ChooseComputerNameInput, ComputerName
+from domain import naming
 
 
 class ComputerNames:
@@ -22,7 +21,7 @@ class ComputerNames:
         self._groups = clients.resource_groups
         self._devices = Devices(clients)
 
-    @activity.defn
+    @steps.CHOOSE_COMPUTER_NAME.implemented_by
     async def choose_computer_name(self, request: ChooseComputerNameInput) -> ComputerName:
         """Return the first proposed name that no device of the tenant bears, but the Cloud PC's own.
 
@@ -38,18 +37,11 @@ class ComputerNames:
             if not bearers:
                 return ComputerName(computer_name=name, detail=name)
             group = self._groups.get(request.cloud_pc.resource_group_id)
-            machine = await self._machine(group, name)
+            machine: Any = await found(group.compute.virtual_machines.get(group.name, name))
             if machine and is_owned(machine, request.cloud_pc.cloud_pc_id):
                 return ComputerName(computer_name=name, detail=f"{name}, which the Cloud PC has already")
-            machine_id = f"{group.id}/providers/Microsoft.Compute/virtualMachines/{name}"
+            machine_id = naming.virtual_machine_id(group.id, name)
             for device in bearers:
                 if machine is None and Devices.names_machine(device, machine_id):
                     await self._devices.delete(device)
         raise failure("NameTaken", f"devices of the tenant bear the names {', '.join(request.proposals)}")
-
-    @staticmethod
-    async def _machine(group: ResourceGroup, name: str) -> Any:
-        try:
-            return await group.compute.virtual_machines.get(group.name, name)
-        except ResourceNotFoundError:
-            return None

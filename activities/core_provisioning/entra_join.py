@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from temporalio import activity
-
-from activities.devices import Devices
-from activities.errors import failure, not_yet
-from activities.long_running import ensure
-from activities.signatures import EntraDevice, JoinEntraIdInput
+from cloud.arm.operations import ensure
 from cloud.clients import CloudClients
+from cloud.errors import failure, not_yet
+from cloud.graph.devices import Devices
+from contract import steps
+from contract.core_provisioning import EntraDevice, JoinEntraIdInput
 
 EXTENSION = "AADLoginForWindows"
 """Type, and name on the VM, of the extension that joins."""
@@ -28,7 +27,7 @@ class EntraJoin:
         self._devices = Devices(clients)
         self._poll_interval = clients.settings.poll_interval
 
-    @activity.defn
+    @steps.JOIN_ENTRA_ID.implemented_by
     async def join_entra_id(self, request: JoinEntraIdInput) -> EntraDevice:
         """Return the Entra device that names our VM.
 

@@ -2,13 +2,12 @@
 
 from datetime import UTC, datetime
 
-from temporalio import activity
-
-from activities.devices import Devices
-from activities.errors import not_yet
-from activities.post_provisioning.run_guest_script import GuestScripts, script_text
-from activities.signatures import EnrollInIntuneInput, ManagedDevice
+from cloud.arm.run_commands import GuestScripts, script_text
 from cloud.clients import CloudClients
+from cloud.errors import not_yet
+from cloud.graph.devices import Devices
+from contract import steps
+from contract.core_provisioning import EnrollInIntuneInput, ManagedDevice
 from models.provisioning_policy import DomainJoinType
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -25,7 +24,7 @@ class IntuneEnrollment:
         self._scripts = GuestScripts(clients)
         self._poll_interval = clients.settings.poll_interval
 
-    @activity.defn
+    @steps.ENROLL_IN_INTUNE.implemented_by
     async def enroll_in_intune(self, request: EnrollInIntuneInput) -> ManagedDevice:
         """Return the managed device of the Entra device.
 

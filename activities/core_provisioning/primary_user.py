@@ -8,10 +8,11 @@ from kiota_abstractions.request_information import RequestInformation
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from temporalio import activity
 
-from activities.devices import Devices
-from activities.errors import not_yet
-from activities.signatures import AssignPrimaryUserInput, PrimaryUser
 from cloud.clients import CloudClients
+from cloud.errors import not_yet
+from cloud.graph.devices import Devices
+from contract import steps
+from contract.core_provisioning import AssignPrimaryUserInput, PrimaryUser
 
 _LOOKS_PER_REQUEST = 10
 """How often the primary user is looked at before it is set again."""
@@ -30,7 +31,7 @@ class PrimaryUserAssignment:
         self._graph_url = clients.settings.graph_url
         self._poll_interval = clients.settings.poll_interval
 
-    @activity.defn
+    @steps.ASSIGN_PRIMARY_USER.implemented_by
     async def assign_primary_user(self, request: AssignPrimaryUserInput) -> PrimaryUser:
         """Return the primary user as Intune names them.
 

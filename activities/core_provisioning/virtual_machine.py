@@ -5,23 +5,22 @@ import string
 from typing import Any
 
 from azure.core.exceptions import HttpResponseError
-from temporalio import activity
 
-from activities import naming
-from activities.core_provisioning.images import Images, image_reference
-from activities.core_provisioning.network import NetworkInterfaces
-from activities.error_catalogue import find
-from activities.errors import arm_code, not_yet
-from activities.long_running import ensure, remove
-from activities.signatures import CreateVirtualMachineInput, ErrorClass, VirtualMachine
+from cloud.arm.images import Images, image_reference
+from cloud.arm.networks import NetworkInterfaces
+from cloud.arm.operations import ensure, remove
 from cloud.clients import CloudClients
-from cloud.secrets import confide
+from cloud.errors import arm_code, is_about_capacity, not_yet
+from cloud.execution.context import confide
+from contract import steps
+from contract.core_provisioning import CreateVirtualMachineInput, VirtualMachine
+from domain import naming
 
 ADMIN_USERNAME = "cloudpcadmin"
 """Local account that Azure insists on; nobody keeps its password."""
 
 
-class VirtualMachines:
+class VirtualMachineCreation:
     """Creates virtual machines.
 
     Source: https://learn.microsoft.com/rest/api/compute/virtual-machines/create-or-update
@@ -33,7 +32,7 @@ class VirtualMachines:
         self._interfaces = NetworkInterfaces(clients)
         self._poll_interval = clients.settings.poll_interval
 
-    @activity.defn
+    @steps.CREATE_VIRTUAL_MACHINE.implemented_by
     async def create_virtual_machine(self, request: CreateVirtualMachineInput) -> VirtualMachine:
         """Return the Cloud PC's machine; create it when it does not exist.
 
@@ -63,7 +62,7 @@ class VirtualMachines:
             if arm_code(error) == "InvalidResourceReference" and interface.id.casefold() in error.message.casefold():
                 # A failed machine was still being deleted when they were looked at, and took its interface along.
                 raise not_yet(f"the network interface of {name} is gone", self._poll_interval) from error
-            if find(arm_code(error), error.message, error.status_code).error_class == ErrorClass.CAPACITY:
+            if is_about_capacity(error):
                 # Another size or zone is tried next, under the same name.
                 await remove(machines, ids, poll_interval=self._poll_interval, owner=cloud_pc.cloud_pc_id)
             raise
@@ -95,7 +94,7 @@ def _body(request: CreateVirtualMachineInput, network_interface_id: str, *, trus
             "storageProfile": {
                 "imageReference": image_reference(request.image),
                 "osDisk": {
-                    "name": naming.os_disk_name(cloud_pc),
+                    "name": naming.os_disk_name(cloud_pc.computer_name),
                     "createOption": "FromImage",
                     "deleteOption": "Delete",
                     "diskSizeGB": request.service_plan.storage_in_gb,

@@ -33,26 +33,27 @@ from msgraph.generated.device_management.managed_devices.managed_devices_request
 from msgraph.generated.devices.devices_request_builder import DevicesRequestBuilder
 from msgraph.generated.groups.item.members.graph_user.graph_user_request_builder import GraphUserRequestBuilder
 
-from activities.concurrency import each
-from activities.devices import Device, ManagedDevice
-from activities.graph import Entity, advanced, listed
-from activities.post_provisioning.run_guest_script import script_text
 from benchmarks.fleet.stack import REGION
+from cloud.arm.run_commands import script_text
 from cloud.clients import CloudClients, cloud_clients
+from cloud.concurrency import each
+from cloud.graph.devices import Device, ManagedDevice
+from cloud.graph.lists import Entity, advanced, listed
 from cloud.settings import Settings
-from models.cloud_pc import Step
+from contract import steps
+from contract.activity import AnyStep
 
 _AT_ONCE = 100
 """Cloud PCs at the same time: a worker works on so many steps of a queue."""
 _SIZE = "Standard_D2as_v5"
 _POOL, _GROUP, _WORKSPACE = "hp-bare", "ag-bare", "ws-bare"
 _SCRIPTS = (
-    Step.HIDE_START_MENU_POWER_ICONS,
-    Step.DISABLE_WINDOWS_RESET,
-    Step.SET_TEAMS_VDI_MODE,
-    Step.ENABLE_TIME_ZONE_REDIRECTION,
-    Step.RESIZE_OS_DISK_PARTITION,
-    Step.DISABLE_PORT_3389,
+    steps.HIDE_START_MENU_POWER_ICONS,
+    steps.DISABLE_WINDOWS_RESET,
+    steps.SET_TEAMS_VDI_MODE,
+    steps.ENABLE_TIME_ZONE_REDIRECTION,
+    steps.RESIZE_OS_DISK_PARTITION,
+    steps.DISABLE_PORT_3389,
 )
 _ROLES = ("1d18fff3-a72a-46b5-b4a9-0b38a3cd7e63", "fb879df8-f326-4884-b1cf-06f3ad86be52")
 
@@ -277,7 +278,7 @@ async def _found(request: Any) -> Any:
         return None
 
 
-def _text(step: Step) -> str:
+def _text(step: AnyStep) -> str:
     return script_text("activities.post_provisioning", f"{step}.ps1")
 
 

@@ -15,13 +15,14 @@ from temporalio import workflow
 from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
-    from activities.concurrency import each
     from benchmarks.engines.measure import step_input
     from benchmarks.engines.temporal import step
+    from cloud.concurrency import each
     from cloud.settings import Settings
-    from workflows.activity_options import Service, service_queue
+    from contract.activity import Service, service_queue
+    from workflows.connection import connect
+    from workflows.plugin import TASK_QUEUE
     from workflows.process import end_process
-    from workflows.temporal import TASK_QUEUE, connect
 
 SHAPE = (
     (Service.AZURE,),

@@ -11,9 +11,9 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
-from activities import search_attributes
 from benchmarks.fleet.stack import SERVICE_PLAN, Stack
-from workflows.temporal import PLUGIN
+from contract import search_attributes
+from workflows.plugin import PLUGIN
 
 PROVISIONED = f'{search_attributes.RUNNING} AND {search_attributes.STATUS.name}="provisioned"'
 _PROCESSES = ("temporal", "worker", "simulator")

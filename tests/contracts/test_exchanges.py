@@ -5,7 +5,8 @@ import uuid
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
-from models.cloud_pc import CloudPcStatus, Deprovision
+from models.cloud_pc import CloudPcStatus
+from models.remote_actions import Accepted, Deprovision
 from simulator.active_directory import JOIN_PASSWORD
 from simulator.server import Exchange
 from tests.contracts.contract import Contract
@@ -19,7 +20,7 @@ from workflows.audit import (
     RepairResponse,
     RepairWorkflow,
 )
-from workflows.cloud_pc import CloudPcWorkflow
+from workflows.cloud_pc.workflow import CloudPcWorkflow
 from workflows.provision import ProvisionRequest, ProvisionResponse, ProvisionWorkflow
 
 OPERATIONS = {
@@ -116,7 +117,7 @@ async def _hybrid_with_a_reservation_then_deprovisioned(lab: Lab) -> None:
     handle = await lab.start(made, "grace@contoso.com", [connection()])
     pc = await lab.settled(handle)
     assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail or pc.warnings
-    await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+    await handle.execute_update("deprovision", Deprovision(), result_type=Accepted)
     await lab.ended(handle)
 
 
@@ -160,7 +161,7 @@ async def _warnings_then_reprovisioned_then_deprovisioned(lab: Lab) -> None:
     await lab.signal(handle, "reprovision", b"{}")
     assert (await lab.settled(handle, attempt=2)).status == CloudPcStatus.PROVISIONED
 
-    await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+    await handle.execute_update("deprovision", Deprovision(), result_type=Accepted)
     await handle.result()
 
 

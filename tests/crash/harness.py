@@ -21,9 +21,10 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities import search_attributes
+from contract import search_attributes, steps
+from domain.status import is_settled
 from local_stack import DEV_SERVER_ARGUMENTS, TEMPORAL
-from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, Step, User
+from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, User
 from models.documents import load_service_plans
 from models.provisioning_policy import UserAccountType
 from simulator import cloud as simulated
@@ -35,8 +36,8 @@ from tests.crash.invariants import broken
 from tests.crash.scenario import Blow, CloudPcPlan, Scenario, Wished
 from tests.crash.worker_process import HEARTBEAT_TIMEOUT, WORKFLOW_TASK_TIMEOUT, WorkerProcesses
 from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, SETTLED, Handle
-from workflows.cloud_pc import CloudPcWorkflow
-from workflows.temporal import PLUGIN
+from workflows.cloud_pc.workflow import CloudPcWorkflow
+from workflows.plugin import PLUGIN
 
 _T = TypeVar("_T")
 
@@ -312,11 +313,11 @@ class Run:
                     return await patiently(lambda: handle.query(CloudPcWorkflow.cloud_pc)), account
                 if not ends and description.typed_search_attributes.get(search_attributes.STATUS) in SETTLED:
                     pc = await patiently(lambda: handle.query(CloudPcWorkflow.cloud_pc))
-                    if pc.status in SETTLED and pc.pending_operation is None:
+                    if is_settled(pc):
                         left = pc.status_detail.leftovers if pc.status_detail else ()
                         if pc.status != CloudPcStatus.FAILED or not left:
                             return pc, account
-                        if Step.REMOVE_COMPUTER_ACCOUNT in left:
+                        if steps.REMOVE_COMPUTER_ACCOUNT.name in left:
                             self.told.add(pc.computer_name)
                         await patiently(lambda: handle.signal("deprovision"))
                 await asyncio.sleep(0.4)
@@ -327,7 +328,7 @@ class Run:
         async with asyncio.timeout(CONVERGENCE_SECONDS):
             while True:
                 pc = await patiently(lambda: handle.query(CloudPcWorkflow.cloud_pc))
-                if pc.attempt == attempt and pc.status in SETTLED and pc.pending_operation is None:
+                if pc.attempt == attempt and is_settled(pc):
                     return pc
                 await asyncio.sleep(0.4)
 

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
-from activities.assignment.role_assignments import (
+from cloud.arm.role_assignments import (
     DESKTOP_VIRTUALIZATION_USER,
     VIRTUAL_MACHINE_ADMINISTRATOR_LOGIN,
     VIRTUAL_MACHINE_USER_LOGIN,
 )
-from models.cloud_pc import CloudPc, CloudPcStatus, Step
+from contract import steps
+from models.cloud_pc import CloudPc, CloudPcStatus
 from models.provisioning_policy import DomainJoinType, UserAccountType
 from simulator.cloud import Cloud
 from simulator.fault_plan import FOREIGN_GROUP
@@ -64,7 +65,7 @@ def broken(
         if entry.overlaps is not None:
             yield f"{entry.method} {entry.path} began while the operation of request {entry.overlaps} was alive"
     for pc, _ in living:
-        if any(warning.step == Step.REMOVE_RUN_COMMANDS for warning in pc.warnings):
+        if any(warning.step == steps.REMOVE_RUN_COMMANDS.name for warning in pc.warnings):
             continue
         left = [
             id for id in inventory.get("Microsoft.Compute/virtualMachines/runCommands", []) if pc.computer_name in id

@@ -12,7 +12,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 import worker
 from cloud import clients
-from workflows import temporal
+from workflows import plugin
 
 _LAZY = (
     "anyio._backends._asyncio",
@@ -35,7 +35,7 @@ clients._warm_up()
 
 
 async def _prepare_workflows() -> None:
-    runner = temporal._sandbox(SandboxedWorkflowRunner())
+    runner = plugin._sandbox(SandboxedWorkflowRunner())
     for kind in worker.WORKFLOWS:
         runner.prepare_workflow(workflow._Definition.must_from_class(kind))
 

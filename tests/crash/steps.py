@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 
 from aiohttp import web
 
-from models.cloud_pc import Step
+from contract import steps
+from contract.activity import AnyStep
 from simulator.cloud import Cloud
 from simulator.ledger import PATH
 from tests.crash.harness import Stack, begun, patiently
@@ -21,27 +22,27 @@ Moment = Literal["before", "during", "after", "polling"]
 """Before a request's effect, between effect and answer, after the answer, while its operation is awaited."""
 JoinType = Literal["azureADJoin", "hybridAzureADJoin"]
 MOMENTS: tuple[Moment, ...] = get_args(Moment)
-STEPS: dict[JoinType, list[Step]] = {
-    "azureADJoin": [s for s in (*FATAL, *NOT_FATAL, *DEPROVISIONING) if s != Step.REMOVE_COMPUTER_ACCOUNT],
+STEPS: dict[JoinType, list[AnyStep]] = {
+    "azureADJoin": [s for s in (*FATAL, *NOT_FATAL, *DEPROVISIONING) if s != steps.REMOVE_COMPUTER_ACCOUNT],
     # Its Entra device goes by itself, soon after the computer's account has gone from the domain.
     "hybridAzureADJoin": [
         s
         for s in (*FATAL, *HYBRID, *NOT_FATAL, *DEPROVISIONING)
-        if s not in (Step.JOIN_ENTRA_ID, Step.DELETE_ENTRA_DEVICE)
+        if s not in (steps.JOIN_ENTRA_ID, steps.DELETE_ENTRA_DEVICE)
     ],
 }
 """The steps of a Cloud PC's life, as the policy's domain join type has them."""
 _POLL = re.compile(r"/locations/[^/]+/operations?/", re.IGNORECASE)
-_MACHINE = re.compile(REQUEST_OF[Step.DELETE_VIRTUAL_MACHINE][1], re.IGNORECASE)
+_MACHINE = re.compile(REQUEST_OF[steps.DELETE_VIRTUAL_MACHINE][1], re.IGNORECASE)
 _HAS_OPERATION = re.compile(r"virtualMachines/|networkInterfaces/")
 _LIFE_SECONDS = 300
 """Every kill costs the heartbeat timeout, or that of the whole attempt where the step does not heartbeat."""
 
 
-def struck_steps(join_type: JoinType, moment: Moment) -> list[Step]:
+def struck_steps(join_type: JoinType, moment: Moment) -> list[AnyStep]:
     """Return the steps that can be struck at a moment."""
-    steps = STEPS[join_type]
-    return [s for s in steps if _HAS_OPERATION.search(REQUEST_OF[s][1])] if moment == "polling" else steps
+    listed = STEPS[join_type]
+    return [s for s in listed if _HAS_OPERATION.search(REQUEST_OF[s][1])] if moment == "polling" else listed
 
 
 @dataclass
@@ -55,8 +56,8 @@ class StepsOutcome:
 
     """
 
-    struck: list[Step] = field(default_factory=list)
-    attempts: dict[Step, int] = field(default_factory=dict)
+    struck: list[AnyStep] = field(default_factory=list)
+    attempts: dict[str, int] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
 
@@ -71,9 +72,9 @@ async def run_steps(stack: Stack, join_type: JoinType, moment: Moment) -> StepsO
     scenario = Scenario(seed=0, cloud_pcs=(life,), strikes=(), workers=1, fault_requests=0, cloud_speed=speed)
     outcome, pending = StepsOutcome(), [(step, *REQUEST_OF[step]) for step in struck_steps(join_type, moment)]
     # The language's own restart is the one operation that the cloud does not know of any more when it has ended.
-    pending.append((Step.INSTALL_LANGUAGE, "POST", r"/virtualMachines/[^/]+/restart$"))
+    pending.append((steps.INSTALL_LANGUAGE, "POST", r"/virtualMachines/[^/]+/restart$"))
     async with begun(stack, scenario, Cloud(speed=speed)) as run:
-        marked: dict[int, Step] = {}
+        marked: dict[int, AnyStep] = {}
         polls: Counter[str] = Counter()
 
         async def watch(when: str, request: web.Request) -> None:
@@ -110,7 +111,7 @@ async def run_steps(stack: Stack, join_type: JoinType, moment: Moment) -> StepsO
     return outcome
 
 
-def _struck_by(request: web.Request, pending: list[tuple[Step, str, str]]) -> tuple[Step, str, str] | None:
+def _struck_by(request: web.Request, pending: list[tuple[AnyStep, str, str]]) -> tuple[AnyStep, str, str] | None:
     for step, method, path in pending:
         if request.method == method and re.search(path, request[PATH], re.IGNORECASE):
             return step, method, path
@@ -122,16 +123,16 @@ async def table(stack: Stack) -> tuple[str, int]:
     runs = [(kind, moment) for kind in STEPS for moment in MOMENTS]
     outcomes = dict(zip(runs, await asyncio.gather(*(run_steps(stack, *run) for run in runs)), strict=True))
     lines = [f"| step | {' | '.join(f'{kind}, {moment}' for kind, moment in runs)} |", "|---" * (len(runs) + 1) + "|"]
-    for step in dict.fromkeys(step for steps in STEPS.values() for step in steps):
+    for step in dict.fromkeys(step for listed in STEPS.values() for step in listed):
         cells = [_cell(outcomes[run], step, step in struck_steps(*run)) for run in runs]
         lines.append(f"| `{step}` | {' | '.join(cells)} |")
     lines += [f"{kind}, {moment}: {line}" for (kind, moment), found in outcomes.items() for line in found.broken]
     return "\n".join(lines), sum(len(found.broken) for found in outcomes.values())
 
 
-def _cell(outcome: StepsOutcome, step: Step, applies: bool) -> str:
+def _cell(outcome: StepsOutcome, step: AnyStep, applies: bool) -> str:
     if not applies:
         return ""
     if step not in outcome.struck:
         return "not struck"
-    return f"right, attempt {outcome.attempts.get(step, 0)}" if not outcome.broken else "broken"
+    return f"right, attempt {outcome.attempts.get(step.name, 0)}" if not outcome.broken else "broken"

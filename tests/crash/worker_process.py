@@ -16,15 +16,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from temporalio.common import RetryPolicy
+from temporalio import workflow
 from temporalio.worker import Worker
 
 import worker
-from workflows import activity_options
+from contract.activity import StepPolicy
+from workflows import runner
 
 TIME_SCALE = 20
 """How many times shorter the product's own timeouts and retry intervals are here."""
-HEARTBEAT_TIMEOUT = activity_options.HEARTBEAT_TIMEOUT.total_seconds() / TIME_SCALE
+HEARTBEAT_TIMEOUT = runner.HEARTBEAT_TIMEOUT.total_seconds() / TIME_SCALE
 """Real seconds of silence after which a worker counts as dead."""
 STICKY_TIMEOUT = timedelta(seconds=1)
 WORKFLOW_TASK_TIMEOUT = timedelta(seconds=2)
@@ -32,17 +33,23 @@ WORKFLOW_TASK_TIMEOUT = timedelta(seconds=2)
 
 def scale_time() -> None:
     """Make every timeout and interval of the activities `TIME_SCALE` times shorter, in this process."""
-    for options in [*activity_options.ACTIVITY_OPTIONS.values(), activity_options.FIND_USER]:
+    options_of, policy = runner.options_of, runner.RETRY_POLICY
+    assert policy.maximum_interval
+    scaled = dataclasses.replace(
+        policy,
+        initial_interval=policy.initial_interval / TIME_SCALE,
+        maximum_interval=policy.maximum_interval / TIME_SCALE,
+    )
+
+    def scaled_options_of(step_policy: StepPolicy) -> workflow.ActivityConfig:
+        options = options_of(step_policy)
         for name in ("start_to_close_timeout", "schedule_to_close_timeout", "heartbeat_timeout"):
             if name in options:
                 options[name] /= TIME_SCALE
-        policy = options["retry_policy"]
-        assert isinstance(policy, RetryPolicy) and policy.maximum_interval
-        options["retry_policy"] = dataclasses.replace(
-            policy,
-            initial_interval=policy.initial_interval / TIME_SCALE,
-            maximum_interval=policy.maximum_interval / TIME_SCALE,
-        )
+        options["retry_policy"] = scaled
+        return options
+
+    runner.options_of = scaled_options_of
 
 
 def _serve(environment: dict[str, str], task_queue: str, log: Path) -> None:

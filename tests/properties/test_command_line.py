@@ -69,7 +69,7 @@ def test_any_arguments(no_server: None, arguments: list[str]) -> None:
     said = run(*arguments)
     if any(argument in ("-h", "--help") for argument in arguments) or not arguments:
         return
-    assert said[0] in (starter.WRONG_INPUT, starter.NO_ANSWER), said
+    assert said[0] in (starter.ExitCode.WRONG_INPUT, starter.ExitCode.NO_ANSWER), said
     lines = said[2].splitlines()
     assert lines and all(line.startswith("error: ") and fit_to_print(line) and len(line) < 2100 for line in lines)
 
@@ -90,9 +90,9 @@ def test_an_option_that_is_too_long_or_unprintable(no_server: None, option: str,
     }
     said = run(*commands[option])
     # What is right gets as far as the server that is not there.
-    refused(said, (starter.WRONG_INPUT, starter.NO_ANSWER))
+    refused(said, (starter.ExitCode.WRONG_INPUT, starter.ExitCode.NO_ANSWER))
     if len(value) > 500 or not fit_to_print(value or " ") or (option == "--user" and not value):
-        assert said[0] == starter.WRONG_INPUT and option in said[2]
+        assert said[0] == starter.ExitCode.WRONG_INPUT and option in said[2]
 
 
 @given(NAMES)
@@ -102,17 +102,19 @@ def test_an_option_that_is_too_long_or_unprintable(no_server: None, option: str,
 async def test_names_of_no_cloud_pc(server: Client, name: str) -> None:
     # "--": what begins with a hyphen is a name too.
     for command in (["status", "--"], ["reprovision", "--"], ["deprovision", "--reason=x", "--"]):
-        refused(await asyncio.to_thread(run, *command, name), (starter.WRONG_INPUT, starter.NOT_FOUND))
+        refused(
+            await asyncio.to_thread(run, *command, name), (starter.ExitCode.WRONG_INPUT, starter.ExitCode.NOT_FOUND)
+        )
 
 
 @given(NAMES)
 @examples(20)
 async def test_a_policy_that_no_cloud_pc_has(server: Client, name: str) -> None:
     exit_code, out, err = await asyncio.to_thread(run, "list", "--json", f"--policy={name}")
-    if exit_code == starter.DONE:
+    if exit_code == starter.ExitCode.DONE:
         assert out == "[]\n" and err == ""
     else:
-        refused((exit_code, out, err), (starter.WRONG_INPUT,))
+        refused((exit_code, out, err), (starter.ExitCode.WRONG_INPUT,))
 
 
 @given(TEXTS)

@@ -225,7 +225,7 @@ def test_check_ends_with_2_and_says_every_line_as_an_error(file: Path, content: 
         exit_code = starter.main(["check", str(file), "--connection", str(file)])
 
     # The policy is no connection, whether it is right or not.
-    assert exit_code == starter.WRONG_INPUT
+    assert exit_code == starter.ExitCode.WRONG_INPUT
     assert all(line.startswith(f"error: {file}:") for line in said.getvalue().splitlines())
 
 

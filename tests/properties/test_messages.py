@@ -13,12 +13,13 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus, WorkflowQueryFailedError, WorkflowUpdateFailedError
 from temporalio.common import RawValue
 
-from models.cloud_pc import CloudPc, Deprovision, Reprovision
+from models.cloud_pc import CloudPc
+from models.remote_actions import Deprovision, Reprovision
 from models.validation import MAX_MESSAGE
 from tests.properties.conftest import Living
 from tests.properties.strategies import TEXTS, VALUES, examples, near_misses
 from tests.properties.test_documents import CONNECTIONS, POLICIES
-from workflows.cloud_pc import CloudPcWorkflow
+from workflows.cloud_pc.workflow import CloudPcWorkflow
 
 WISHES = {"reprovision": Reprovision, "deprovision": Deprovision}
 OPERATIONS = st.sampled_from(sorted(WISHES))

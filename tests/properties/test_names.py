@@ -10,10 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from activities import naming
-from activities.signatures import CloudPcReference
+from domain import naming
 from models.azure_network_connection import AzureNetworkConnection
-from models.cloud_pc import CloudPcRequest, User
+from models.cloud_pc import CloudPcReference, CloudPcRequest, User
 from models.documents import load_service_plans
 from models.provisioning_policy import CustomImage, ProvisioningPolicy
 from tests.properties.strategies import ODD_TEXTS, TEXTS, examples, near_misses
@@ -66,9 +65,9 @@ def test_what_is_named_after_policy_and_region(policy_id: str, region: str) -> N
         cloud_pc_id=request.id, policy_id=made.id, user_id=USER_ID, computer_name="CPC-ADA-12345", region=region
     )
     for name in (naming.host_pool_name, naming.application_group_name, naming.workspace_name):
-        assert HOST_POOL_NAME.fullmatch(name(cloud_pc))
+        assert HOST_POOL_NAME.fullmatch(name(made.id, region))
     for name in (naming.network_interface_name, naming.os_disk_name, naming.capacity_reservation_group_name):
-        assert RESOURCE_NAME.fullmatch(name(cloud_pc))
+        assert RESOURCE_NAME.fullmatch(name(cloud_pc.computer_name))
     assert RESOURCE_NAME.fullmatch(f"vnet-cloud-pc-{region}-9") and len(f"vnet-cloud-pc-{region}-999") <= 64
     assert all(0 < len(value) <= TAG_VALUE for value in naming.tags(cloud_pc).values())
     assert len(f"provision-{made.id}-{'x' * 320}".encode()) <= MAX_WORKFLOW_ID

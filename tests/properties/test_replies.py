@@ -20,17 +20,30 @@ from kiota_serialization_json.json_parse_node import JsonParseNode
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from temporalio.exceptions import ApplicationError
 
-from activities import signatures as s
 from activities.assignment.session_host import Assignment
-from activities.core_provisioning.allocate_capacity import AllocateCapacity
+from activities.core_provisioning.capacity import AllocateCapacity
 from activities.core_provisioning.computer_name import ComputerNames
 from activities.core_provisioning.entra_join import EntraJoin
 from activities.core_provisioning.intune_enrollment import IntuneEnrollment
 from activities.core_provisioning.network import Network
 from activities.core_provisioning.primary_user import PrimaryUserAssignment
-from activities.core_provisioning.virtual_machine import VirtualMachines
-from activities.errors import MAX_RETRY_AFTER, application_error, retry_after
+from activities.core_provisioning.virtual_machine import VirtualMachineCreation
 from activities.users import Users
+from cloud.errors import MAX_RETRY_AFTER, application_error, retry_after
+from contract.activity import StepResult
+from contract.assignment import AssignUserInput, RegisterSessionHostInput
+from contract.core_provisioning import (
+    AllocateCapacityInput,
+    AssignPrimaryUserInput,
+    AttachNetworkInput,
+    ChooseComputerNameInput,
+    CreateVirtualMachineInput,
+    EnrollInIntuneInput,
+    JoinEntraIdInput,
+)
+from contract.errors import ErrorClass, FailureDetails
+from contract.users import FindUserInput
+from models.cloud_pc import CloudPcReference
 from models.provisioning_policy import GalleryImage
 from models.validation import MAX_MESSAGE
 from tests.attempt import inside_boundary
@@ -103,8 +116,8 @@ def seen(failed: ApplicationError | None) -> ApplicationError:
     message.encode()
     kind.encode()
     details = failed.details[0]
-    assert isinstance(details, s.FailureDetails) and details.remedy and details.attempts == 1
-    assert s.FailureDetails.model_validate_json(details.model_dump_json()) == details
+    assert isinstance(details, FailureDetails) and details.remedy and details.attempts == 1
+    assert FailureDetails.model_validate_json(details.model_dump_json()) == details
     delay = failed.next_retry_delay
     assert delay is None or timedelta(0) <= delay <= MAX_RETRY_AFTER
     return failed
@@ -137,7 +150,7 @@ def test_any_error_of_azure(body: bytes, headers: dict[str, str], status: int, k
         status_code=status, reason="odd", headers=CaseInsensitiveDict(latin(headers)), text=lambda: body.decode()
     )
     failed = seen(application_error(kind(response=response, error_format=ARMErrorFormat), 1))
-    assert failed.non_retryable is (failed.details[0].error_class != s.ErrorClass.TRANSIENT)
+    assert failed.non_retryable is (failed.details[0].error_class != ErrorClass.TRANSIENT)
 
 
 @given(body=BODIES, headers=HEADERS, status=STATUSES | st.none())
@@ -169,13 +182,13 @@ def test_any_words_of_ours(words: str) -> None:
         seen(application_error(error, 1))
 
 
-Step = Callable[[], Awaitable[s.StepResult]]
+Step = Callable[[], Awaitable[StepResult]]
 
 
 def steps(living: Living) -> dict[str, Step]:
     """Return activities on the Cloud PC that is made: they look, and find nothing to do."""
     pc, lab, clients = living.pc, living.lab, living.lab.clients
-    cloud_pc = s.CloudPcReference(
+    cloud_pc = CloudPcReference(
         cloud_pc_id=pc.id,
         policy_id=pc.policy_id,
         user_id=pc.user.id,
@@ -187,16 +200,16 @@ def steps(living: Living) -> dict[str, Step]:
     machine_id, plan = pc.virtual_machine_id or "", lab.service_plan
     assignment = Assignment(clients)
     return {
-        "find_user": lambda: Users(clients).find_user(s.FindUserInput(user=pc.user.id)),
+        "find_user": lambda: Users(clients).find_user(FindUserInput(user=pc.user.id)),
         "choose_computer_name": lambda: ComputerNames(clients).choose_computer_name(
-            s.ChooseComputerNameInput(cloud_pc=cloud_pc, proposals=(pc.computer_name,))
+            ChooseComputerNameInput(cloud_pc=cloud_pc, proposals=(pc.computer_name,))
         ),
         "allocate_capacity": lambda: AllocateCapacity(clients).allocate_capacity(
-            s.AllocateCapacityInput(cloud_pc=cloud_pc, service_plan=plan)
+            AllocateCapacityInput(cloud_pc=cloud_pc, service_plan=plan)
         ),
-        "attach_network": lambda: Network(clients).attach_network(s.AttachNetworkInput(cloud_pc=cloud_pc)),
-        "create_virtual_machine": lambda: VirtualMachines(clients).create_virtual_machine(
-            s.CreateVirtualMachineInput(
+        "attach_network": lambda: Network(clients).attach_network(AttachNetworkInput(cloud_pc=cloud_pc)),
+        "create_virtual_machine": lambda: VirtualMachineCreation(clients).create_virtual_machine(
+            CreateVirtualMachineInput(
                 cloud_pc=cloud_pc,
                 service_plan=plan,
                 vm_size=pc.vm_size or "",
@@ -206,19 +219,19 @@ def steps(living: Living) -> dict[str, Step]:
             )
         ),
         "join_entra_id": lambda: EntraJoin(clients).join_entra_id(
-            s.JoinEntraIdInput(cloud_pc=cloud_pc, virtual_machine_id=machine_id)
+            JoinEntraIdInput(cloud_pc=cloud_pc, virtual_machine_id=machine_id)
         ),
         "enroll_in_intune": lambda: IntuneEnrollment(clients).enroll_in_intune(
-            s.EnrollInIntuneInput(cloud_pc=cloud_pc, device_id=pc.entra_device_id or "")
+            EnrollInIntuneInput(cloud_pc=cloud_pc, device_id=pc.entra_device_id or "")
         ),
         "assign_primary_user": lambda: PrimaryUserAssignment(clients).assign_primary_user(
-            s.AssignPrimaryUserInput(managed_device_id=pc.managed_device_id or "", user=pc.user)
+            AssignPrimaryUserInput(managed_device_id=pc.managed_device_id or "", user=pc.user)
         ),
         "register_session_host": lambda: assignment.register_session_host(
-            s.RegisterSessionHostInput(cloud_pc=cloud_pc, policy_display_name="Engineering", enable_single_sign_on=True)
+            RegisterSessionHostInput(cloud_pc=cloud_pc, policy_display_name="Engineering", enable_single_sign_on=True)
         ),
         "assign_user": lambda: assignment.assign_user(
-            s.AssignUserInput(
+            AssignUserInput(
                 cloud_pc=cloud_pc, session_host=pc.session_host or "", user_principal_name=pc.user.user_principal_name
             )
         ),
@@ -239,7 +252,7 @@ STEPS = [
 ]
 
 
-async def outcome(living: Living, step: str) -> s.StepResult | ApplicationError:
+async def outcome(living: Living, step: str) -> StepResult | ApplicationError:
     """Run an activity inside the boundary; a failure is one that people can read."""
     try:
         return await inside_boundary(steps(living)[step])

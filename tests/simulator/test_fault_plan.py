@@ -19,9 +19,9 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from activities.error_catalogue import find
-from activities.signatures import ErrorClass
 from cloud.clients import CloudClients
+from contract.error_catalogue import find
+from contract.errors import ErrorClass
 from local_stack import ROOT
 from simulator import directory
 from simulator.arm import extensions

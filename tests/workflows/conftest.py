@@ -12,10 +12,12 @@ from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import RawValue
 
-from activities import search_attributes
 from cloud.clients import CloudClients
+from contract import search_attributes
+from contract.activity import AnyStep
+from domain.status import is_settled
 from models.azure_network_connection import AzureNetworkConnection
-from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, Step, User
+from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, StepStatus, User
 from models.documents import load_service_plans
 from models.provisioning_policy import ProvisioningPolicy
 from models.service_plan import ServicePlan
@@ -24,7 +26,7 @@ from simulator.cloud import SECOND_SUBSCRIPTION_ID, SUBSCRIPTION_ID, Cloud
 from simulator.faults import Fault
 from simulator.server import SimulatorServer
 from worker import make_worker
-from workflows.cloud_pc import CloudPcWorkflow
+from workflows.cloud_pc.workflow import CloudPcWorkflow
 
 SETTLED = (CloudPcStatus.PROVISIONED, CloudPcStatus.PROVISIONED_WITH_WARNINGS, CloudPcStatus.FAILED)
 Handle = WorkflowHandle[CloudPcWorkflow, CloudPc]
@@ -147,7 +149,7 @@ class Lab:
                 found = (await handle.describe()).typed_search_attributes
                 if found.get(search_attributes.STATUS) in SETTLED:
                     pc = await handle.query(CloudPcWorkflow.cloud_pc)
-                    if pc.attempt == attempt and pc.status in SETTLED and pc.pending_operation is None:
+                    if pc.attempt == attempt and is_settled(pc):
                         return pc
                 await asyncio.sleep(0.05)
 
@@ -213,9 +215,9 @@ class Lab:
         assert not self.cloud.active_directory.computers
 
 
-def step(pc: CloudPc, name: Step) -> Any:
+def step(pc: CloudPc, wanted: AnyStep) -> StepStatus:
     """The status of one step."""
-    return next(status for status in pc.steps if status.step == name)
+    return next(status for status in pc.steps if status.step == wanted.name)
 
 
 @pytest.fixture(params=[1000, 0], ids=["cached", "replayed"])

@@ -16,7 +16,7 @@ from temporalio.api.workflowservice.v1 import (
     UnpauseActivityRequest,
 )
 
-from models.cloud_pc import Step
+from contract.activity import AnyStep
 from simulator.faults import Fault
 from tests.workflows.conftest import Handle, Lab
 from tests.workflows.requests_of_steps import REQUEST_OF
@@ -49,7 +49,7 @@ def json_payload(data: bytes) -> Payload:
     return Payload(metadata={"encoding": b"json/plain"}, data=data)
 
 
-async def until_pending(handle: Handle, wanted: Step, attempt: int = 1) -> Any:
+async def until_pending(handle: Handle, wanted: AnyStep, attempt: int = 1) -> Any:
     """Wait until a step's activity is waiting for or in an attempt, as `temporal workflow describe` shows it."""
     async with asyncio.timeout(20):
         while True:
@@ -60,19 +60,19 @@ async def until_pending(handle: Handle, wanted: Step, attempt: int = 1) -> Any:
             await asyncio.sleep(0.03)
 
 
-def hold(lab: Lab, held: Step) -> None:
+def hold(lab: Lab, held: AnyStep) -> None:
     """Keep a step from coming to its end: Azure or Graph is not available to it."""
     method, path = REQUEST_OF[held]
     lab.fail(method, path, "ServiceUnavailable", status=503, times=10_000)
 
 
-def delay(lab: Lab, held: Step) -> None:
+def delay(lab: Lab, held: AnyStep) -> None:
     """Keep a step's activity in one attempt for a while: its request is answered late."""
     method, path = REQUEST_OF[held]
     lab.cloud.faults.add(Fault(method, path, when="after", how="late", seconds=2.0))
 
 
-async def until_started(handle: Handle, wanted: Step) -> None:
+async def until_started(handle: Handle, wanted: AnyStep) -> None:
     """Wait until a step's activity is in an attempt: the server lets it be failed by hand only then."""
     async with asyncio.timeout(20):
         while (await until_pending(handle, wanted)).state != PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
@@ -84,7 +84,7 @@ def release(lab: Lab) -> None:
     lab.cloud.faults.rules.clear()
 
 
-async def complete(lab: Lab, handle: Handle, done: Step, result: bytes) -> None:
+async def complete(lab: Lab, handle: Handle, done: AnyStep, result: bytes) -> None:
     """Complete a step by hand, as `temporal activity complete` does."""
     await lab.client.workflow_service.respond_activity_task_completed_by_id(
         RespondActivityTaskCompletedByIdRequest(
@@ -96,7 +96,7 @@ async def complete(lab: Lab, handle: Handle, done: Step, result: bytes) -> None:
     )
 
 
-async def pause(lab: Lab, handle: Handle, paused: Step) -> None:
+async def pause(lab: Lab, handle: Handle, paused: AnyStep) -> None:
     """Pause a step, as `temporal activity pause` does."""
     await lab.client.workflow_service.pause_activity(
         PauseActivityRequest(
@@ -105,21 +105,21 @@ async def pause(lab: Lab, handle: Handle, paused: Step) -> None:
     )
 
 
-async def until_paused(handle: Handle, paused: Step) -> None:
+async def until_paused(handle: Handle, paused: AnyStep) -> None:
     """Wait until no attempt of a paused step is in work any more: it would succeed in spite of the pause."""
     async with asyncio.timeout(20):
         while (await until_pending(handle, paused)).state != PendingActivityState.PENDING_ACTIVITY_STATE_PAUSED:
             await asyncio.sleep(0.03)
 
 
-async def unpause(lab: Lab, handle: Handle, paused: Step) -> None:
+async def unpause(lab: Lab, handle: Handle, paused: AnyStep) -> None:
     """Let a step go on, as `temporal activity unpause` does."""
     await lab.client.workflow_service.unpause_activity(
         UnpauseActivityRequest(namespace=lab.client.namespace, execution=execution(handle), id=paused.activity_id)
     )
 
 
-async def begin_anew(lab: Lab, handle: Handle, wanted: Step, *, keep_paused: bool) -> None:
+async def begin_anew(lab: Lab, handle: Handle, wanted: AnyStep, *, keep_paused: bool) -> None:
     """Let a step begin anew, as `temporal activity reset` does."""
     await lab.client.workflow_service.reset_activity(
         ResetActivityRequest(
@@ -131,7 +131,7 @@ async def begin_anew(lab: Lab, handle: Handle, wanted: Step, *, keep_paused: boo
     )
 
 
-async def fail(lab: Lab, handle: Handle, failing: Step) -> None:
+async def fail(lab: Lab, handle: Handle, failing: AnyStep) -> None:
     """Fail a step for good, as `temporal activity fail` does."""
     await lab.client.workflow_service.respond_activity_task_failed_by_id(
         RespondActivityTaskFailedByIdRequest(

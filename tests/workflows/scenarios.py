@@ -8,12 +8,16 @@ from datetime import datetime, timedelta
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
 
-from models.cloud_pc import CloudPcStatus, Deprovision, Reprovision, StartGracePeriod, Step
+from contract import steps
+from models.cloud_pc import CloudPcStatus
 from models.documents import load_service_plans
+from models.remote_actions import Accepted, ActionState, Deprovision, Reprovision, StartGracePeriod
 from simulator.active_directory import JOIN_PASSWORD
 from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Handle, Lab, connection, joining, policy, step
 from tests.workflows.operator import complete, until_pending
-from workflows.cloud_pc import CloudPcWorkflow
+from workflows.audit import AuditRequest, AuditWorkflow, RepairRequest, RepairWorkflow
+from workflows.cloud_pc.workflow import CloudPcWorkflow
+from workflows.doctor import DoctorRequest, DoctorWorkflow
 from workflows.provision import ProvisionRequest, ProvisionWorkflow
 from workflows.provisioning_policy import (
     ApplyRequest,
@@ -30,7 +34,7 @@ async def provisioned(lab: Lab) -> list[WorkflowHistory]:
     """Provisioned at once, as an administrator, then deprovisioned."""
     handle = await lab.start(policy(userAccountType="administrator"))
     await lab.settled(handle)
-    await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+    await handle.execute_update("deprovision", Deprovision(), result_type=Accepted)
     await lab.ended(handle)
     return await _runs(lab, handle)
 
@@ -50,7 +54,7 @@ async def failed_then_reprovisioned(lab: Lab) -> list[WorkflowHistory]:
     lab.fail("PUT", r"extensions/AADLoginForWindows$")
     handle = await lab.start()
     await lab.settled(handle)
-    await handle.execute_update(CloudPcWorkflow.reprovision, Reprovision(reason="mended"))
+    await handle.execute_update("reprovision", Reprovision(reason="mended"), result_type=Accepted)
     await lab.settled(handle, attempt=2)
     return await _runs(lab, handle)
 
@@ -63,7 +67,7 @@ async def hybrid_with_another_size(lab: Lab) -> list[WorkflowHistory]:
     made = joining("hybridAzureADJoin", *connections, windowsSetting={"locale": "de-DE"})
     handle = await lab.start(made, "grace@contoso.com", connections)
     await lab.settled(handle)
-    await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+    await handle.execute_update("deprovision", Deprovision(), result_type=Accepted)
     await lab.ended(handle)
     return await _runs(lab, handle)
 
@@ -81,9 +85,9 @@ async def completed_by_hand(lab: Lab) -> list[WorkflowHistory]:
     """A step completed by hand with a result of no use, which runs again."""
     lab.fail("PUT", r"runCommands/disable-windows-reset$", "ServiceUnavailable", status=503, times=1000)
     handle = await lab.start()
-    await until_pending(handle, Step.DISABLE_WINDOWS_RESET)
-    await complete(lab, handle, Step.DISABLE_WINDOWS_RESET, b'"done"')
-    await lab.until(handle, lambda pc: "by hand" in step(pc, Step.DISABLE_WINDOWS_RESET).detail)
+    await until_pending(handle, steps.DISABLE_WINDOWS_RESET)
+    await complete(lab, handle, steps.DISABLE_WINDOWS_RESET, b'"done"')
+    await lab.until(handle, lambda pc: "by hand" in step(pc, steps.DISABLE_WINDOWS_RESET).detail)
     lab.cloud.faults.rules.clear()
     await lab.settled(handle)
     return await _runs(lab, handle)
@@ -178,6 +182,48 @@ async def rolled_out(lab: Lab) -> list[WorkflowHistory]:
     return [await rollout.fetch_history()]
 
 
+async def restarted(lab: Lab) -> list[WorkflowHistory]:
+    """Restarted by an admin once it was provisioned, and then deprovisioned."""
+    handle = await lab.start()
+    await lab.settled(handle)
+    await lab.signal(handle, "restart", b'{"reason": "hangs"}')
+    await lab.until(handle, lambda pc: [action.action_state for action in pc.remote_actions] == [ActionState.DONE])
+    await handle.execute_update("deprovision", Deprovision(), result_type=Accepted)
+    await lab.ended(handle)
+    return await _runs(lab, handle)
+
+
+async def looked_through(lab: Lab) -> list[WorkflowHistory]:
+    """The doctor, and the repair of an orphan with the workflow that removes it."""
+    doctor = await lab.client.start_workflow(
+        DoctorWorkflow.run,
+        DoctorRequest(service_plans=(lab.service_plan,)),
+        id=f"doctor-{lab.task_queue}",
+        task_queue=lab.task_queue,
+    )
+    await doctor.result()
+    handle = await lab.start()
+    await lab.settled(handle)
+    await handle.terminate("by hand")
+    # It must be gone from where fleets are listed.
+    await asyncio.sleep(1)
+    audit = AuditRequest(older_than_minutes=0)
+    found = await lab.client.execute_workflow(
+        AuditWorkflow.run, audit, id=f"audit-{lab.task_queue}", task_queue=lab.task_queue
+    )
+    orphans = tuple(finding.id for finding in found.findings if not finding.kept)
+    repair = await lab.client.start_workflow(
+        RepairWorkflow.run,
+        RepairRequest(**dict(audit), finding_ids=orphans),
+        id=f"repair-{lab.task_queue}",
+        task_queue=lab.task_queue,
+    )
+    repaired = await repair.result()
+    assert [one.is_gone for one in repaired.repaired] == [True], repaired.repaired
+    remains = lab.client.get_workflow_handle(repaired.repaired[0].workflow_id)
+    return [await doctor.fetch_history(), await repair.fetch_history(), await remains.fetch_history()]
+
+
 def _own_id(lab: Lab) -> str:
     """A policy's id that no other test uses."""
     return lab.task_queue.replace("test-", "")[:40]
@@ -196,6 +242,8 @@ SCENARIOS: dict[str, Scenario] = {
         grace_period,
         policy_applied,
         rolled_out,
+        restarted,
+        looked_through,
     )
 }
 

@@ -11,16 +11,18 @@ from temporalio.client import WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 import starter
-from activities import naming
-from activities.signatures import CloudPcReference
-from models.audit import SUFFIXES, Finding, FindingState, PartKind
+from contract import steps
+from contract.activity import AnyStep
+from domain import naming
+from domain.audit import SUFFIXES
+from models.audit import Finding, FindingState, PartKind
 from models.azure_network_connection import AzureNetworkConnection
-from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, Deprovision, Step, StepState
+from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, StepState
+from models.remote_actions import Accepted, Deprovision
 from simulator.active_directory import JOIN_PASSWORD
 from simulator.arm.store import Resource
 from simulator.cloud import RESOURCE_GROUP, SUBSCRIPTION_ID
 from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Handle, Lab, connection, joining, policy
-from workflows import temporal
 from workflows.audit import (
     AuditRequest,
     AuditResponse,
@@ -29,7 +31,7 @@ from workflows.audit import (
     RepairResponse,
     RepairWorkflow,
 )
-from workflows.cloud_pc import CloudPcWorkflow
+from workflows.cloud_pc.workflow import CloudPcWorkflow
 
 GROUP = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{RESOURCE_GROUP}"
 MACHINES = "Microsoft.Compute/virtualMachines"
@@ -84,7 +86,7 @@ async def terminated(lab: Lab, handle: Handle) -> None:
     await asyncio.sleep(0.1)
 
 
-async def held(lab: Lab, step: Step, method: str, path: str, skip: int = 0, **start: Any) -> tuple[Handle, CloudPc]:
+async def held(lab: Lab, step: AnyStep, method: str, path: str, skip: int = 0, **start: Any) -> tuple[Handle, CloudPc]:
     """Start a Cloud PC that does not get further than a step."""
     lab.fail(method, path, "ServiceUnavailable", 503, times=1000, skip=skip)
     handle = await lab.start(**start)
@@ -92,19 +94,19 @@ async def held(lab: Lab, step: Step, method: str, path: str, skip: int = 0, **st
     pc = await lab.until(
         handle,
         lambda pc: (
-            tried.times < 1000 and any(each.step == step and each.state == StepState.RUNNING for each in pc.steps)
+            tried.times < 1000 and any(each.step == step.name and each.state == StepState.RUNNING for each in pc.steps)
         ),
     )
     return handle, pc
 
 
 HOLDS = [
-    (Step.CREATE_VIRTUAL_MACHINE, "PUT", r"virtualMachines/[^/]+$", 0, {PartKind.NETWORK_INTERFACE}),
-    (Step.CREATE_VIRTUAL_MACHINE, "GET", r"Microsoft.Compute/locations/[^/]+/operations/", 0, {PartKind.DISK}),
-    (Step.JOIN_ENTRA_ID, "PUT", r"extensions/AADLoginForWindows$", 0, {PartKind.VIRTUAL_MACHINE}),
-    (Step.ENROLL_IN_INTUNE, "GET", r"/managedDevices$", 0, {PartKind.DEVICE, PartKind.MANAGED_DEVICE}),
-    (Step.DISABLE_PORT_3389, "PUT", r"runCommands/disable-port-3389$", 0, {PartKind.MANAGED_DEVICE}),
-    (Step.REGISTER_SESSION_HOST, "GET", r"/sessionHosts/[^/]+$", 1, {PartKind.SESSION_HOST}),
+    (steps.CREATE_VIRTUAL_MACHINE, "PUT", r"virtualMachines/[^/]+$", 0, {PartKind.NETWORK_INTERFACE}),
+    (steps.CREATE_VIRTUAL_MACHINE, "GET", r"Microsoft.Compute/locations/[^/]+/operations/", 0, {PartKind.DISK}),
+    (steps.JOIN_ENTRA_ID, "PUT", r"extensions/AADLoginForWindows$", 0, {PartKind.VIRTUAL_MACHINE}),
+    (steps.ENROLL_IN_INTUNE, "GET", r"/managedDevices$", 0, {PartKind.DEVICE, PartKind.MANAGED_DEVICE}),
+    (steps.DISABLE_PORT_3389, "PUT", r"runCommands/disable-port-3389$", 0, {PartKind.MANAGED_DEVICE}),
+    (steps.REGISTER_SESSION_HOST, "GET", r"/sessionHosts/[^/]+$", 1, {PartKind.SESSION_HOST}),
 ]
 """Where Cloud PCs are held: step, request that is refused, how many pass first, and some of what exists by then."""
 
@@ -122,7 +124,7 @@ async def test_terminating_in_any_step_leaves_what_the_audit_finds(lab: Lab) -> 
     expected[(await lab.settled(handle)).computer_name] = {PartKind.CAPACITY_RESERVATION, PartKind.SESSION_HOST}
     await terminated(lab, handle)
     orphans = exists(lab) - own
-    working, _ = await held(lab, Step.JOIN_ENTRA_ID, "PUT", r"extensions/AADLoginForWindows$", made=policy(id="sales"))
+    working, _ = await held(lab, steps.JOIN_ENTRA_ID, "PUT", r"extensions/AADLoginForWindows$", made=policy(id="sales"))
 
     found = await audit(lab)
 
@@ -145,7 +147,7 @@ async def test_terminating_in_any_step_leaves_what_the_audit_finds(lab: Lab) -> 
     assert worked.status == CloudPcStatus.PROVISIONED
     assert await audit(lab) == []
     for handle in (lab.latest(lab.handles[0]), working):
-        await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+        await handle.execute_update("deprovision", Deprovision(), result_type=Accepted)
         await lab.ended(handle)
     lab.nothing_left()
 
@@ -379,24 +381,24 @@ async def test_the_command(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: py
     async def connect() -> Any:
         return lab.client
 
-    monkeypatch.setattr(temporal, "connect", connect)
-    monkeypatch.setattr(temporal, "TASK_QUEUE", lab.task_queue)
+    monkeypatch.setattr(starter, "connect", connect)
+    monkeypatch.setattr(starter, "TASK_QUEUE", lab.task_queue)
     answers: list[bool] = []
     monkeypatch.setattr(starter.click, "confirm", lambda question: answers.pop())
     request = AuditRequest(older_than_minutes=0)
-    assert await starter._audit(request, False, False, False) == starter.DONE
-    handle, pc = await held(lab, Step.JOIN_ENTRA_ID, "PUT", r"extensions/AADLoginForWindows$")
+    assert await starter._audit(request, False, False, False) == starter.ExitCode.DONE
+    handle, pc = await held(lab, steps.JOIN_ENTRA_ID, "PUT", r"extensions/AADLoginForWindows$")
     await terminated(lab, handle)
-    assert await starter._audit(request, False, False, True) == starter.FAILED
+    assert await starter._audit(request, False, False, True) == starter.ExitCode.FAILED
     assert f'"computerName": "{pc.computer_name}"' in capsys.readouterr().out
 
     answers.append(False)
-    assert await starter._audit(request, True, False, False) == starter.FAILED
+    assert await starter._audit(request, True, False, False) == starter.ExitCode.FAILED
     shown = capsys.readouterr().out
     assert shown.count("will be taken away") == len(exists(lab)) == shown.count("az ")
 
     answers.append(True)
-    assert await starter._audit(request, True, False, False) == starter.DONE
+    assert await starter._audit(request, True, False, False) == starter.ExitCode.DONE
     assert f"{pc.computer_name}: gone" in capsys.readouterr().out
     lab.nothing_left()
 
@@ -405,13 +407,11 @@ async def test_the_command(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: py
 def test_the_command_does_not_act_without_having_asked(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert starter.main(["audit", *arguments]) == starter.WRONG_INPUT
+    assert starter.main(["audit", *arguments]) == starter.ExitCode.WRONG_INPUT
     assert capsys.readouterr().err.startswith("error: --")
 
 
 def test_names_are_those_that_parts_are_made_with() -> None:
-    cloud_pc = CloudPcReference(cloud_pc_id="x", policy_id="x", user_id="x", computer_name="PC", region="x")
-    assert naming.network_interface_name(cloud_pc) == f"PC{SUFFIXES[PartKind.NETWORK_INTERFACE]}"
-    assert naming.os_disk_name(cloud_pc) == f"PC{SUFFIXES[PartKind.DISK]}"
-    assert naming.capacity_reservation_group_name(cloud_pc) == f"PC{SUFFIXES[PartKind.CAPACITY_RESERVATION_GROUP]}"
-    assert naming.application_group_name(cloud_pc) == "ag-x-x"
+    assert naming.network_interface_name("PC") == f"PC{SUFFIXES[PartKind.NETWORK_INTERFACE]}"
+    assert naming.os_disk_name("PC") == f"PC{SUFFIXES[PartKind.DISK]}"
+    assert naming.capacity_reservation_group_name("PC") == f"PC{SUFFIXES[PartKind.CAPACITY_RESERVATION_GROUP]}"

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from activities.assignment.role_assignments import (
+from cloud.arm.role_assignments import (
     DESKTOP_VIRTUALIZATION_USER,
     VIRTUAL_MACHINE_ADMINISTRATOR_LOGIN,
     VIRTUAL_MACHINE_USER_LOGIN,
 )
+from domain.permissions import AZURE_ACTIONS, GRAPH_PERMISSIONS, AzureScope
 from local_stack import ROOT
-from models.doctor import AZURE_ACTIONS, GRAPH_PERMISSIONS, AzureScope, Check, CheckState, Identity
+from models.doctor import Check, CheckState, Identity
 from simulator.arm.capacity import CORES, Restriction
 from simulator.cloud import CLIENT_ID, RESOURCE_GROUP, SUBSCRIPTION_ID
 from tests.workflows.conftest import Lab
@@ -126,7 +127,7 @@ def suspend_intune(lab: Lab) -> None:
             "isRemoteDesktopProtocolEnabled is false",
             "Update-MgServicePrincipalRemoteDesktopSecurityConfiguration -IsRemoteDesktopProtocolEnabled",
         ),
-        (forget_application, "Single sign-on, Microsoft Remote Desktop", "or there is none", "a4a365df"),
+        (forget_application, "Single sign-on, Microsoft Remote Desktop", "no service principal", "a4a365df"),
         (suspend_intune, "Licences of Microsoft Intune", "no subscription with it is enabled", "admin center"),
     ],
 )

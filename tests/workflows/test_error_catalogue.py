@@ -8,19 +8,22 @@ import pytest
 from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 
 from activities.core_provisioning.computer_name import ComputerNames
-from activities.error_catalogue import CATALOGUE, DEFAULT_REMEDY, Entry, find
-from activities.signatures import ChooseComputerNameInput, CloudPcReference, ErrorClass
+from contract import steps
+from contract.activity import AnyStep
+from contract.core_provisioning import ChooseComputerNameInput
+from contract.error_catalogue import CATALOGUE, DEFAULT_REMEDY, Entry, find
+from contract.errors import ErrorClass
 from local_stack import DEV_SERVER_ARGUMENTS, TEMPORAL
-from models.cloud_pc import CloudPcRequest, CloudPcStatus, Step
+from models.cloud_pc import CloudPcReference, CloudPcRequest, CloudPcStatus
 from simulator.active_directory import JOIN_PASSWORD
 from simulator.cloud import RESOURCE_GROUP, SUBSCRIPTION_ID
 from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Lab, connection, joining
 from tests.workflows.requests_of_steps import FATAL, HYBRID
 from worker import make_worker
-from workflows.cloud_pc import CloudPcWorkflow
-from workflows.temporal import PLUGIN
+from workflows.cloud_pc.workflow import CloudPcWorkflow
+from workflows.plugin import PLUGIN
 
-ALL_REQUESTS = {**FATAL, Step.JOIN_DOMAIN: HYBRID[Step.JOIN_DOMAIN]}
+ALL_REQUESTS = {**FATAL, steps.JOIN_DOMAIN: HYBRID[steps.JOIN_DOMAIN]}
 OWN = ("adJoinCheck", "sourceImage", "Secret", "Subnet", "NameTaken", "HostnameDuplicate", "ScheduleToClose")
 """How the codes begin that this product gives itself; they come from what the cloud does, not from a fault."""
 INJECTED = sorted(
@@ -29,7 +32,7 @@ INJECTED = sorted(
         for entry in CATALOGUE
         if entry.steps and entry.error_class != ErrorClass.TRANSIENT and not entry.code.startswith(OWN)
     ),
-    key=lambda entry: entry.steps[0],
+    key=lambda entry: entry.steps[0].name,
 )
 
 
@@ -42,13 +45,13 @@ def max_cached_workflows(request: pytest.FixtureRequest) -> int:
 @pytest.mark.parametrize(
     ("failing", "entries"), [(step, list(group)) for step, group in groupby(INJECTED, lambda entry: entry.steps[0])]
 )
-async def test_every_code_fails_its_step_for_good(lab: Lab, failing: Step, entries: list[Entry]) -> None:
+async def test_every_code_fails_its_step_for_good(lab: Lab, failing: AnyStep, entries: list[Entry]) -> None:
     # Fewer candidates to be refused.
     lab.cloud.resources.capacity.regions["westeurope"]["zones"] = []
     for entry in entries:
         message = f"Refused: {entry.message or entry.cause}."
         # A hosted network that is gone is looked for once more.
-        lasts = entry.error_class == ErrorClass.CAPACITY or failing == Step.ATTACH_NETWORK
+        lasts = entry.error_class == ErrorClass.CAPACITY or failing == steps.ATTACH_NETWORK
         times = 100 if lasts else 1
         lab.fail(*ALL_REQUESTS[failing], code=entry.code, message=message, status=400, times=times)
 
@@ -58,10 +61,10 @@ async def test_every_code_fails_its_step_for_good(lab: Lab, failing: Step, entri
         assert pc.status == CloudPcStatus.FAILED and pc.status_detail is not None
         detail = pc.status_detail
         if entry.error_class == ErrorClass.CAPACITY:
-            assert (detail.step, detail.code) == (Step.ALLOCATE_CAPACITY, "NoCapacity")
+            assert (detail.step, detail.code) == (steps.ALLOCATE_CAPACITY.name, "NoCapacity")
             assert entry.code in detail.message
         else:
-            assert (detail.step, detail.code, detail.remedy) == (failing, entry.code, entry.remedy)
+            assert (detail.step, detail.code, detail.remedy) == (failing.name, entry.code, entry.remedy)
             assert entry.cause in detail.message or entry.message in detail.message
         assert detail.leftovers == ()
         lab.nothing_left()
@@ -106,9 +109,9 @@ async def test_the_hybrid_wait_ends_after_90_minutes(lab: Lab, monkeypatch: pyte
 
     assert pc.status == CloudPcStatus.FAILED and pc.status_detail is not None
     detail = pc.status_detail
-    assert (detail.step, detail.code) == (Step.WAIT_FOR_ENTRA_DEVICE, "ScheduleToClose")
+    assert (detail.step, detail.code) == (steps.WAIT_FOR_ENTRA_DEVICE.name, "ScheduleToClose")
     assert "has not appeared in Entra ID" in detail.message and "Entra Connect" in detail.remedy
-    waited = next(step for step in pc.steps if step.step == Step.WAIT_FOR_ENTRA_DEVICE).duration_in_seconds or 0
+    waited = next(step for step in pc.steps if step.step == steps.WAIT_FOR_ENTRA_DEVICE.name).duration_in_seconds or 0
     assert timedelta(minutes=85) <= timedelta(seconds=waited) <= timedelta(minutes=91)
     lab.nothing_left()
 

@@ -6,22 +6,25 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from models.cloud_pc import CloudPc, CloudPcStatus, Stage, Step, StepState, steps_of
+from contract import steps
+from contract.activity import AnyStep
+from contract.steps import steps_of
+from models.cloud_pc import CloudPc, CloudPcStatus, Stage, StepState
 from models.provisioning_policy import ProvisioningPolicy
 from simulator.server import SimulatorServer
 from tests.workflows.conftest import Lab, policy, step
 from tests.workflows.requests_of_steps import FATAL
 
-VM = FATAL[Step.CREATE_VIRTUAL_MACHINE][1]
+VM = FATAL[steps.CREATE_VIRTUAL_MACHINE][1]
 
-GUEST_DEFECTS: dict[Step, str] = {
-    Step.HIDE_START_MENU_POWER_ICONS: "start-policy-registry",
-    Step.DISABLE_WINDOWS_RESET: "recovery-environment",
-    Step.ASSIGN_USER_AS_ADMINISTRATOR: "local-groups",
-    Step.SET_TEAMS_VDI_MODE: "teams-registry",
-    Step.ENABLE_TIME_ZONE_REDIRECTION: "terminal-services-registry",
-    Step.RESIZE_OS_DISK_PARTITION: "disk-partition",
-    Step.DISABLE_PORT_3389: "firewall",
+GUEST_DEFECTS: dict[AnyStep, str] = {
+    steps.HIDE_START_MENU_POWER_ICONS: "start-policy-registry",
+    steps.DISABLE_WINDOWS_RESET: "recovery-environment",
+    steps.ASSIGN_USER_AS_ADMINISTRATOR: "local-groups",
+    steps.SET_TEAMS_VDI_MODE: "teams-registry",
+    steps.ENABLE_TIME_ZONE_REDIRECTION: "terminal-services-registry",
+    steps.RESIZE_OS_DISK_PARTITION: "disk-partition",
+    steps.DISABLE_PORT_3389: "firewall",
 }
 """What breaks each post-provisioning step in the guest."""
 
@@ -35,25 +38,25 @@ def max_cached_workflows(request: pytest.FixtureRequest) -> int:
 def test_every_step_is_made_to_fail() -> None:
     stages = (Stage.CORE_PROVISIONING, Stage.POST_PROVISIONING, Stage.ASSIGNMENT)
     listed = {name for stage in stages for name in steps_of(stage, policy())}
-    assert set(FATAL) | set(GUEST_DEFECTS) | {Step.REMOVE_RUN_COMMANDS} == listed
+    assert set(FATAL) | set(GUEST_DEFECTS) | {steps.REMOVE_RUN_COMMANDS} == listed
 
 
 @pytest.mark.parametrize("failing", FATAL)
-async def test_a_fatal_step_fails_for_good(lab: Lab, failing: Step) -> None:
+async def test_a_fatal_step_fails_for_good(lab: Lab, failing: AnyStep) -> None:
     lab.fail(*FATAL[failing], code="AuthorizationFailed", status=403)
 
     pc = await lab.provisioned()
 
     assert pc.status == CloudPcStatus.FAILED
     assert pc.status_detail is not None
-    assert (pc.status_detail.step, pc.status_detail.code) == (failing, "AuthorizationFailed")
+    assert (pc.status_detail.step, pc.status_detail.code) == (failing.name, "AuthorizationFailed")
     assert "roles" in pc.status_detail.remedy and pc.status_detail.leftovers == ()
     assert step(pc, failing).state == StepState.FAILED
     lab.nothing_left()
 
 
 @pytest.mark.parametrize("failing", FATAL)
-async def test_a_fatal_step_fails_for_a_while_and_its_answer_is_lost(lab: Lab, failing: Step) -> None:
+async def test_a_fatal_step_fails_for_a_while_and_its_answer_is_lost(lab: Lab, failing: AnyStep) -> None:
     lab.fail(*FATAL[failing], code="ServerTimeout", status=503, headers={"retry-after-ms": "10"})
     lab.fail(*FATAL[failing], code="GatewayTimeout", status=504, when="after", headers={"retry-after-ms": "10"})
 
@@ -72,28 +75,28 @@ async def test_a_fatal_step_fails_for_a_while_and_its_answer_is_lost(lab: Lab, f
 
 
 @pytest.mark.parametrize("failing", GUEST_DEFECTS)
-async def test_a_post_provisioning_step_fails(lab: Lab, failing: Step) -> None:
+async def test_a_post_provisioning_step_fails(lab: Lab, failing: AnyStep) -> None:
     lab.cloud.defects[GUEST_DEFECTS[failing]] = 1
 
     pc = await _administrators(lab)
 
     assert pc.status == CloudPcStatus.PROVISIONED_WITH_WARNINGS, pc.status_detail
     [warning] = pc.warnings
-    assert (warning.step, warning.code, warning.attempts) == (failing, "GuestScriptFailed", 3)
+    assert (warning.step, warning.code, warning.attempts) == (failing.name, "GuestScriptFailed", 3)
     assert warning.message and len(warning.message) <= 1000
     assert step(pc, failing).state == StepState.WARNING
-    assert step(pc, Step.ASSIGN_USER).state == StepState.SUCCEEDED
+    assert step(pc, steps.ASSIGN_USER).state == StepState.SUCCEEDED
 
 
 async def test_a_script_has_its_runs_however_often_azure_was_busy(lab: Lab) -> None:
-    failing = Step.RESIZE_OS_DISK_PARTITION
+    failing = steps.RESIZE_OS_DISK_PARTITION
     lab.cloud.defects[GUEST_DEFECTS[failing]] = 1
     lab.fail("PUT", r"/runCommands/resize-os-disk-partition$", "ServiceUnavailable", 503, times=2)
 
     pc = await _administrators(lab)
 
     [warning] = pc.warnings
-    assert (warning.step, warning.code, warning.attempts) == (failing, "GuestScriptFailed", 5)
+    assert (warning.step, warning.code, warning.attempts) == (failing.name, "GuestScriptFailed", 5)
 
 
 async def test_all_post_provisioning_steps_fail(lab: Lab) -> None:
@@ -102,8 +105,8 @@ async def test_all_post_provisioning_steps_fail(lab: Lab) -> None:
     pc = await _administrators(lab)
 
     assert pc.status == CloudPcStatus.PROVISIONED_WITH_WARNINGS, pc.status_detail
-    assert {warning.step for warning in pc.warnings} == set(GUEST_DEFECTS)
-    assert step(pc, Step.ASSIGN_USER).state == StepState.SUCCEEDED
+    assert {warning.step for warning in pc.warnings} == {failing.name for failing in GUEST_DEFECTS}
+    assert step(pc, steps.ASSIGN_USER).state == StepState.SUCCEEDED
 
 
 async def test_the_vm_operation_fails_for_good(lab: Lab) -> None:
@@ -156,7 +159,7 @@ async def test_the_vm_operation_fails_once(lab: Lab) -> None:
 async def test_a_hosted_network_whose_making_failed_is_made_again(lab: Lab, how: str) -> None:
     lab.fail("PUT", r"virtualNetworks/[^/]+$", "InternalOperationError", when="operation", how=how)
     pc = await lab.provisioned()
-    assert pc.status == CloudPcStatus.PROVISIONED and step(pc, Step.ATTACH_NETWORK).attempts == 2
+    assert pc.status == CloudPcStatus.PROVISIONED and step(pc, steps.ATTACH_NETWORK).attempts == 2
     assert len(lab.exists("Microsoft.Network/virtualNetworks", "rg-cloud-pcs")) == 1
 
 
@@ -200,7 +203,7 @@ async def test_a_clean_up_that_fails_is_a_warning(lab: Lab) -> None:
     pc = await lab.provisioned()
 
     assert pc.status == CloudPcStatus.PROVISIONED_WITH_WARNINGS
-    assert [warning.step for warning in pc.warnings] == [Step.REMOVE_RUN_COMMANDS]
+    assert [warning.step for warning in pc.warnings] == [steps.REMOVE_RUN_COMMANDS.name]
 
 
 async def test_another_cloud_pc_has_the_name(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +237,7 @@ async def test_a_take_down_that_fails_is_shown_and_can_be_repeated(lab: Lab) -> 
     lab.fail("DELETE", VM, "ScopeLocked", 409)
     handle = await lab.start()
     pc = await lab.settled(handle)
-    assert pc.status_detail is not None and pc.status_detail.leftovers == (Step.DELETE_VIRTUAL_MACHINE,)
+    assert pc.status_detail is not None and pc.status_detail.leftovers == (steps.DELETE_VIRTUAL_MACHINE.name,)
     assert len(lab.exists("Microsoft.Compute/virtualMachines")) == 1
 
     await lab.signal(handle, "reprovision", b"{}")

@@ -13,8 +13,8 @@ from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.testing import WorkflowEnvironment
 
-from activities import search_attributes
 from cloud.clients import CloudClients
+from contract import search_attributes
 from local_stack import DEV_SERVER_ARGUMENTS, TEMPORAL
 from models.cloud_pc import CloudPc, CloudPcStatus
 from models.documents import load_service_plans
@@ -23,7 +23,8 @@ from models.provisioning_policy import ProvisioningPolicy
 from simulator.server import SimulatorServer
 from tests.workflows.conftest import Handle, Lab, entra_connection, joining, policy
 from worker import make_worker
-from workflows.cloud_pc import CloudPcWorkflow
+from workflows.cloud_pc.workflow import CloudPcWorkflow
+from workflows.plugin import PLUGIN
 from workflows.provision import ProvisionRequest, ProvisionWorkflow
 from workflows.provisioning_policy import (
     ApplyRequest,
@@ -34,7 +35,6 @@ from workflows.provisioning_policy import (
     ProvisioningPolicyWorkflow,
 )
 from workflows.rollout import RolloutRequest, RolloutState, RolloutStatus, RolloutWorkflow
-from workflows.temporal import PLUGIN
 
 GROUP, NESTED_GROUP = "9409d000-0000-4000-8000-000000000001", "9409d000-0000-4000-8000-000000000002"
 PLAN = "CPC_E_2C_8GB_128GB"

@@ -7,17 +7,19 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, Wor
 from temporalio.exceptions import CancelledError
 from temporalio.testing import WorkflowEnvironment
 
-from activities import search_attributes
 from cloud.clients import CloudClients
+from contract import search_attributes, steps
+from contract.activity import AnyStep
 from local_stack import DEV_SERVER_ARGUMENTS, TEMPORAL
-from models.cloud_pc import Accepted, CloudPcStatus, Deprovision, Reprovision, Step, StepState
+from models.cloud_pc import CloudPcStatus, StepState
 from models.provisioning_policy import UserAccountType
+from models.remote_actions import Accepted, Deprovision, Reprovision
 from simulator.active_directory import JOIN_PASSWORD
 from simulator.server import SimulatorServer
 from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Lab, connection, joining, policy
 from worker import make_worker
-from workflows.cloud_pc import CloudPcWorkflow
-from workflows.temporal import PLUGIN
+from workflows.cloud_pc.workflow import CloudPcWorkflow
+from workflows.plugin import PLUGIN
 
 
 async def test_reprovision_by_signal_after_warnings(lab: Lab) -> None:
@@ -51,9 +53,9 @@ async def test_reprovision_after_failure(lab: Lab) -> None:
     handle = await lab.start()
     assert (await lab.settled(handle)).status == CloudPcStatus.FAILED
 
-    answer = await handle.execute_update(CloudPcWorkflow.reprovision, Reprovision(reason="mended"))
+    answer = await handle.execute_update("reprovision", Reprovision(reason="mended"), result_type=Accepted)
 
-    assert answer == Accepted(cloud_pc_id=handle.id, operation="reprovision", when="now")
+    assert answer == Accepted(cloud_pc_id=handle.id, operation="reprovision", when="now", action_id=1)
     assert (await lab.settled(handle, attempt=2)).status == CloudPcStatus.PROVISIONED
 
 
@@ -62,7 +64,7 @@ async def test_reprovision_takes_the_policy_as_it_is_now(lab: Lab) -> None:
     await lab.settled(handle)
 
     wish = Reprovision(policy=policy(displayName="New name", cloudPcNamingTemplate="NEW-%RAND:6%"))
-    await handle.execute_update(CloudPcWorkflow.reprovision, wish)
+    await handle.execute_update("reprovision", wish, result_type=Accepted)
 
     second = await lab.settled(handle, attempt=2)
     assert second.policy_display_name == "New name" and second.computer_name.startswith("NEW-")
@@ -72,7 +74,7 @@ async def test_reprovision_changes_the_account_type(lab: Lab) -> None:
     handle = await lab.start()
     await lab.settled(handle)
     await handle.execute_update(
-        CloudPcWorkflow.reprovision, Reprovision(user_account_type=UserAccountType.ADMINISTRATOR)
+        "reprovision", Reprovision(user_account_type=UserAccountType.ADMINISTRATOR), result_type=Accepted
     )
     second = await lab.settled(handle, attempt=2)
     assert StepState.NOT_APPLICABLE not in {step.state for step in second.steps}
@@ -93,7 +95,7 @@ async def test_deprovision_leaves_nothing(lab: Lab) -> None:
     handle = await lab.start()
     await lab.settled(handle)
 
-    await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision(reason="left the company"))
+    await handle.execute_update("deprovision", Deprovision(reason="left the company"), result_type=Accepted)
 
     assert (await lab.ended(handle)).status == CloudPcStatus.NOT_PROVISIONED
     lab.nothing_left()
@@ -153,7 +155,7 @@ async def test_a_history_that_has_become_long_is_begun_anew(clients: CloudClient
                     await lab.signal(handle, "reprovision", b'{"reasn": "misspelt"}')
             second = await handle.query(CloudPcWorkflow.cloud_pc)
             assert second.model_copy(update={"refused_signals": first.refused_signals}) == first
-            assert await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+            assert await handle.execute_update("deprovision", Deprovision(), result_type=Accepted)
             assert (await lab.ended(handle)).status == CloudPcStatus.NOT_PROVISIONED
             lab.nothing_left()
 
@@ -162,7 +164,7 @@ async def test_an_update_with_another_policy_is_refused(lab: Lab) -> None:
     handle = await lab.start()
     await lab.settled(handle)
     with pytest.raises(WorkflowUpdateFailedError) as refused:
-        await handle.execute_update(CloudPcWorkflow.reprovision, Reprovision(policy=policy(id="other")))
+        await handle.execute_update("reprovision", Reprovision(policy=policy(id="other")), result_type=Accepted)
     assert "policy.id" in str(refused.value.cause)
 
 
@@ -170,7 +172,7 @@ async def test_a_malformed_update_is_refused_with_the_name_of_the_field(lab: Lab
     handle = await lab.start()
     await lab.settled(handle)
     with pytest.raises(WorkflowUpdateFailedError) as refused:
-        await handle.execute_update("reprovision", {"reson": "typo"})
+        await handle.execute_update("reprovision", {"reson": "typo"}, result_type=Accepted)
     assert str(refused.value.cause) == "reson: no such field; did you mean reason?"
     assert (await lab.settled(handle)).attempt == 1
 
@@ -224,7 +226,7 @@ async def test_a_cancelled_cloud_pc_that_cannot_be_taken_away_stays(lab: Lab) ->
 
     await handle.cancel()
     pc = await lab.until(handle, lambda pc: pc.status == CloudPcStatus.FAILED)
-    assert pc.status_detail is not None and Step.DELETE_VIRTUAL_MACHINE in pc.status_detail.leftovers
+    assert pc.status_detail is not None and steps.DELETE_VIRTUAL_MACHINE.name in pc.status_detail.leftovers
 
     await lab.signal(handle, "deprovision", b"")
     assert (await lab.ended(handle)).status == CloudPcStatus.NOT_PROVISIONED
@@ -263,17 +265,17 @@ class TestInRealTime:
     @pytest.mark.parametrize(
         "step",
         [
-            Step.ATTACH_NETWORK,
-            Step.CREATE_VIRTUAL_MACHINE,
-            Step.JOIN_ENTRA_ID,
-            Step.ENROLL_IN_INTUNE,
-            Step.DISABLE_WINDOWS_RESET,
-            Step.REGISTER_SESSION_HOST,
+            steps.ATTACH_NETWORK,
+            steps.CREATE_VIRTUAL_MACHINE,
+            steps.JOIN_ENTRA_ID,
+            steps.ENROLL_IN_INTUNE,
+            steps.DISABLE_WINDOWS_RESET,
+            steps.REGISTER_SESSION_HOST,
         ],
     )
-    async def test_cancelling_in_a_step_takes_everything_away(self, lab: Lab, step: Step) -> None:
+    async def test_cancelling_in_a_step_takes_everything_away(self, lab: Lab, step: AnyStep) -> None:
         handle = await lab.start()
-        await lab.until(handle, lambda pc: any(s.step == step and s.state == StepState.RUNNING for s in pc.steps))
+        await lab.until(handle, lambda pc: any(s.step == step.name and s.state == StepState.RUNNING for s in pc.steps))
         await asyncio.sleep(0.05)
 
         await handle.cancel()
@@ -291,7 +293,7 @@ class TestInRealTime:
             if (await lab.settled(handle)).status == CloudPcStatus.FAILED:
                 break
             lab.cloud.faults.rules.clear()
-            await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+            await handle.execute_update("deprovision", Deprovision(), result_type=Accepted)
             await lab.ended(handle)
         else:
             pytest.fail("no look was refused before the device had enrolled")

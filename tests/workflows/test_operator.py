@@ -9,7 +9,9 @@ from temporalio.client import WorkflowFailureError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from models.cloud_pc import STAGES, CloudPc, CloudPcStatus, Stage, Step, StepState
+from contract import steps
+from contract.steps import steps_of
+from models.cloud_pc import CloudPc, CloudPcStatus, Stage, StepState
 from models.provisioning_policy import UserAccountType
 from simulator.active_directory import JOIN_PASSWORD
 from tests.crash.invariants import broken
@@ -30,7 +32,7 @@ from tests.workflows.operator import (
     workflow_tasks,
 )
 from tests.workflows.requests_of_steps import FATAL, NOT_FATAL, REQUEST_OF
-from workflows import temporal
+from workflows import messages
 from workflows.audit import AuditRequest, AuditWorkflow
 
 
@@ -52,25 +54,25 @@ def max_cached_workflows() -> int:
     ids=["fields", "id", "text", "null", "bytes"],
 )
 async def test_a_step_that_is_completed_with_a_result_of_no_use_runs_again(lab: Lab, result: bytes, said: str) -> None:
-    hold(lab, Step.CREATE_VIRTUAL_MACHINE)
+    hold(lab, steps.CREATE_VIRTUAL_MACHINE)
     handle = await lab.start()
-    await until_pending(handle, Step.CREATE_VIRTUAL_MACHINE)
-    await complete(lab, handle, Step.CREATE_VIRTUAL_MACHINE, result)
-    told = await lab.until(handle, lambda pc: "by hand" in step(pc, Step.CREATE_VIRTUAL_MACHINE).detail)
-    assert said in step(told, Step.CREATE_VIRTUAL_MACHINE).detail
+    await until_pending(handle, steps.CREATE_VIRTUAL_MACHINE)
+    await complete(lab, handle, steps.CREATE_VIRTUAL_MACHINE, result)
+    told = await lab.until(handle, lambda pc: "by hand" in step(pc, steps.CREATE_VIRTUAL_MACHINE).detail)
+    assert said in step(told, steps.CREATE_VIRTUAL_MACHINE).detail
     release(lab)
     assert (await lab.settled(handle)).status == CloudPcStatus.PROVISIONED
 
 
 async def test_each_step_can_be_paused_begun_anew_and_let_go_on(lab: Lab) -> None:
     made = policy(userAccountType="administrator", windowsSetting={"locale": "de-DE"})
-    assignment = list(STAGES[Stage.ASSIGNMENT])
+    assignment = list(steps_of(Stage.ASSIGNMENT))
     # In the order in which they run.
-    steps = [*(s for s in FATAL if s not in assignment), *(s for s in NOT_FATAL if s not in assignment), *assignment]
-    for held in steps:
+    listed = [*(s for s in FATAL if s not in assignment), *(s for s in NOT_FATAL if s not in assignment), *assignment]
+    for held in listed:
         hold(lab, held)
     handle = await lab.start(made)
-    for held in steps:
+    for held in listed:
         await until_pending(handle, held)
         await pause(lab, handle, held)
         await until_paused(handle, held)
@@ -96,7 +98,7 @@ async def test_a_fatal_step_that_is_failed_by_hand_takes_everything_away(lab: La
         release(lab)
         pc = await lab.settled(handle, attempt)
         assert pc.status == CloudPcStatus.FAILED and pc.status_detail
-        assert (pc.status_detail.step, pc.status_detail.message) == (failing, "gave up")
+        assert (pc.status_detail.step, pc.status_detail.message) == (failing.name, "gave up")
         assert pc.status_detail.leftovers == ()
         lab.nothing_left()
 
@@ -111,17 +113,17 @@ async def test_steps_that_are_failed_by_hand_after_core_provisioning_are_warning
         await fail(lab, handle, failing)
     pc = await lab.settled(handle)
     assert pc.status == CloudPcStatus.PROVISIONED_WITH_WARNINGS
-    assert {warning.step for warning in pc.warnings} == set(NOT_FATAL)
+    assert {warning.step for warning in pc.warnings} == {listed.name for listed in NOT_FATAL}
 
 
 async def test_a_step_that_is_completed_by_hand_is_done(lab: Lab) -> None:
-    hold(lab, Step.DISABLE_WINDOWS_RESET)
+    hold(lab, steps.DISABLE_WINDOWS_RESET)
     handle = await lab.start()
-    await until_pending(handle, Step.DISABLE_WINDOWS_RESET)
-    await complete(lab, handle, Step.DISABLE_WINDOWS_RESET, b'{"detail": "by remote assistance"}')
+    await until_pending(handle, steps.DISABLE_WINDOWS_RESET)
+    await complete(lab, handle, steps.DISABLE_WINDOWS_RESET, b'{"detail": "by remote assistance"}')
     first = await lab.settled(handle)
     assert first.status == CloudPcStatus.PROVISIONED
-    assert step(first, Step.DISABLE_WINDOWS_RESET).detail == "by remote assistance"
+    assert step(first, steps.DISABLE_WINDOWS_RESET).detail == "by remote assistance"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ async def test_a_malformed_start_ends_with_a_clear_failure(
             kind, args=arguments, id=f"malformed-{uuid.uuid4()}", task_queue=lab.task_queue, result_type=dict
         )
     cause = ended.value.cause
-    assert isinstance(cause, ApplicationError) and cause.type == temporal.INVALID_INPUT
+    assert isinstance(cause, ApplicationError) and cause.type == messages.INVALID_INPUT
     assert said in cause.message and "\n" not in cause.message
 
 
@@ -173,7 +175,7 @@ async def test_a_reset_to_any_workflow_task_neither_doubles_nor_loses(
 
 
 def again_account(pc: CloudPc) -> Any:
-    applies = step(pc, Step.ASSIGN_USER_AS_ADMINISTRATOR).state != StepState.NOT_APPLICABLE
+    applies = step(pc, steps.ASSIGN_USER_AS_ADMINISTRATOR).state != StepState.NOT_APPLICABLE
     return UserAccountType.ADMINISTRATOR if applies else UserAccountType.STANDARD_USER
 
 

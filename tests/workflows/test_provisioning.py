@@ -2,7 +2,9 @@
 
 import re
 
-from models.cloud_pc import CloudPcStatus, Stage, Step, StepState, steps_of
+from contract import steps
+from contract.steps import steps_of
+from models.cloud_pc import CloudPcStatus, Stage, StepState
 from tests.workflows.conftest import Lab, policy, step
 
 
@@ -11,12 +13,12 @@ async def test_provisions_a_cloud_pc(lab: Lab) -> None:
 
     assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail or pc.warnings
     ended = {status.step: status.state for status in pc.steps}
-    assert ended.pop(Step.ASSIGN_USER_AS_ADMINISTRATOR) == StepState.NOT_APPLICABLE
+    assert ended.pop(steps.ASSIGN_USER_AS_ADMINISTRATOR.name) == StepState.NOT_APPLICABLE
     assert set(ended.values()) == {StepState.SUCCEEDED}
-    assert set(ended) | {Step.ASSIGN_USER_AS_ADMINISTRATOR} == {
-        name
+    assert set(ended) | {steps.ASSIGN_USER_AS_ADMINISTRATOR.name} == {
+        listed.name
         for stage in (Stage.CORE_PROVISIONING, Stage.POST_PROVISIONING, Stage.ASSIGNMENT)
-        for name in steps_of(stage, policy())
+        for listed in steps_of(stage, policy())
     }
     for status in pc.steps:
         if status.state == StepState.SUCCEEDED:
@@ -88,7 +90,7 @@ async def test_makes_the_user_an_administrator_where_the_policy_says_so(lab: Lab
     pc = await lab.provisioned(policy(userAccountType="administrator"), user="grace@contoso.com")
 
     assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail or pc.warnings
-    assert step(pc, Step.ASSIGN_USER_AS_ADMINISTRATOR).state == StepState.SUCCEEDED
+    assert step(pc, steps.ASSIGN_USER_AS_ADMINISTRATOR).state == StepState.SUCCEEDED
     [guest] = lab.cloud.guests.values()
     [administrators] = [group for group in guest.groups if group.sid == "S-1-5-32-544"]
     assert r"AzureAD\grace@corp.contoso.com" in administrators.members
@@ -162,7 +164,7 @@ async def test_a_session_host_of_another_name_is_found_among_all(lab: Lab) -> No
     pc = await lab.provisioned()
 
     assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
-    assert step(pc, Step.REGISTER_SESSION_HOST).attempts == 10
+    assert step(pc, steps.REGISTER_SESSION_HOST).attempts == 10
     assert lab.cloud.ledger.requests["GET Microsoft.DesktopVirtualization/hostPools/{name}/sessionHosts"] == 1
 
 

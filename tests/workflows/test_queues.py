@@ -7,15 +7,22 @@ from dataclasses import replace
 from temporalio.client import Client
 
 from cloud.clients import CloudClients
-from models.cloud_pc import CloudPcRequest, CloudPcStatus
+from contract.activity import Service, service_queue
+from contract.steps import step_named
+from models.cloud_pc import CloudPcRequest, CloudPcStatus, StepStatus
 from simulator.server import SimulatorServer
 from tests.workflows.conftest import Handle, Lab, policy
 from worker import make_worker
-from workflows.activity_options import GRAPH_STEPS, Service, service_queue
-from workflows.cloud_pc import CloudPcWorkflow
-from workflows.temporal import PLUGIN
+from workflows.cloud_pc.workflow import CloudPcWorkflow
+from workflows.plugin import PLUGIN
 
 RATE = 8.0
+
+
+def service_of(status: StepStatus) -> Service | None:
+    """Whose budget of requests a step spends."""
+    row = step_named(status.step)
+    return row.service if row else None
 
 
 async def test_a_rollout_does_not_keep_a_reprovision_waiting(
@@ -59,7 +66,7 @@ async def test_a_rollout_does_not_keep_a_reprovision_waiting(
         steps = 0
         for handle in (*rollout, urgent):
             pc = await handle.query(CloudPcWorkflow.cloud_pc)
-            steps += sum(each.attempts or 0 for each in pc.steps if each.step not in GRAPH_STEPS)
+            steps += sum(each.attempts or 0 for each in pc.steps if service_of(each) == Service.AZURE)
             await handle.terminate("the test has ended")
 
     assert settled[0] == urgent.id
@@ -78,7 +85,8 @@ async def test_steps_wait_where_their_service_keeps_its_budget(lab: Lab) -> None
         if event.HasField("activity_task_scheduled_event_attributes")
     }
     for status in pc.steps:
-        if status.step.activity_id in queues:
-            service = Service.GRAPH if status.step in GRAPH_STEPS else Service.AZURE
-            assert queues[status.step.activity_id] == service_queue(lab.task_queue, service)
+        row = step_named(status.step)
+        assert row
+        if row.activity_id in queues:
+            assert queues[row.activity_id] == service_queue(lab.task_queue, row.service)
     assert len(queues) >= 15

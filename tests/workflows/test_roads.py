@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
+from contract import steps
+from contract.activity import AnyStep
 from models.azure_network_connection import AzureNetworkConnection
-from models.cloud_pc import CloudPc, CloudPcStatus, Deprovision, Step, StepState
+from models.cloud_pc import CloudPc, CloudPcStatus, StepState
 from models.provisioning_policy import ProvisioningPolicy
+from models.remote_actions import Accepted, Deprovision
 from simulator.active_directory import JOIN_PASSWORD, JOIN_USER
 from tests.workflows.conftest import (
     BRANCH,
@@ -20,7 +23,6 @@ from tests.workflows.conftest import (
     policy,
     step,
 )
-from workflows.cloud_pc import CloudPcWorkflow
 
 HOSTED, CONNECTED, HYBRID = "microsoftHosted", "connection", "hybrid"
 
@@ -69,7 +71,7 @@ async def test_road_and_outcome(lab: Lab, network: str, account: str, outcome: s
         lab.nothing_left()
         return
     assert [warning.step for warning in pc.warnings] == (
-        [Step.DISABLE_WINDOWS_RESET] if outcome == "provisionedWithWarnings" else []
+        [steps.DISABLE_WINDOWS_RESET.name] if outcome == "provisionedWithWarnings" else []
     )
     [machine_id] = lab.exists("Microsoft.Compute/virtualMachines")
     guest = lab.cloud.guests[machine_id.lower()]
@@ -78,7 +80,7 @@ async def test_road_and_outcome(lab: Lab, network: str, account: str, outcome: s
     assert (pc.network_id or "").startswith(HEADQUARTERS) == (network != HOSTED)
     assert (guest.domain is not None) == (network == HYBRID) and guest.mdm_enrolled
     assert pc.primary_user == user
-    await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+    await handle.execute_update("deprovision", Deprovision(), result_type=Accepted)
     await lab.ended(handle)
     lab.nothing_left()
 
@@ -98,8 +100,8 @@ async def test_hybrid_join_with_the_password_in_key_vault(lab: Lab) -> None:
     pc = await lab.settled(handle)
 
     assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
-    shown = [status.step for status in pc.steps]
-    assert Step.JOIN_DOMAIN in shown and Step.WAIT_FOR_ENTRA_DEVICE in shown and Step.JOIN_ENTRA_ID not in shown
+    shown = {status.step for status in pc.steps}
+    assert {steps.JOIN_DOMAIN.name, steps.WAIT_FOR_ENTRA_DEVICE.name} <= shown and steps.JOIN_ENTRA_ID.name not in shown
     [device] = lab.cloud.directory.devices.values()
     assert (device["trustType"], device["deviceId"]) == ("ServerAd", pc.entra_device_id)
     [computer] = lab.cloud.active_directory.computers.values()
@@ -116,7 +118,7 @@ async def test_wrong_join_password(lab: Lab, monkeypatch: pytest.MonkeyPatch, ca
     pc = await lab.settled(handle)
 
     assert pc.status == CloudPcStatus.FAILED and pc.status_detail is not None
-    assert (pc.status_detail.step, pc.status_detail.code) == (Step.JOIN_DOMAIN, "adJoinCheckIncorrectCredentials")
+    assert (pc.status_detail.step, pc.status_detail.code) == (steps.JOIN_DOMAIN.name, "adJoinCheckIncorrectCredentials")
     assert "adDomainPassword" in pc.status_detail.remedy and pc.status_detail.leftovers == ()
     lab.nothing_left()
     assert len(lab.requests("PUT", "/extensions/JsonADDomainExtension")) == 1, "tried again: a lockout"
@@ -145,7 +147,7 @@ DOMAIN_TROUBLES: dict[str, Any] = {
 async def test_domain_trouble(lab: Lab, code: str) -> None:
     DOMAIN_TROUBLES[code](lab.cloud.active_directory)
     pc = await lab.provisioned(joining("hybridAzureADJoin", connection()), "grace@contoso.com", [connection()])
-    failed_with(pc, Step.JOIN_DOMAIN, code)
+    failed_with(pc, steps.JOIN_DOMAIN, code)
     lab.nothing_left()
 
 
@@ -154,15 +156,15 @@ async def test_domain_trouble(lab: Lab, code: str) -> None:
     [
         (
             {"organizationalUnit": "OU=Nowhere,DC=corp,DC=contoso,DC=com"},
-            Step.JOIN_DOMAIN,
+            steps.JOIN_DOMAIN,
             "adJoinCheckOrganizationalUnitNotFound",
         ),
-        ({"organizationalUnit": "OU=Servers,DC=corp,DC=contoso,DC=com"}, Step.JOIN_DOMAIN, "adJoinCheckAccessDenied"),
-        ({"adDomainName": "corp.fabrikam.com"}, Step.JOIN_DOMAIN, "adJoinCheckFqdnNotFound"),
-        ({"adDomainPassword": {"environmentVariable": "CLOUD_PC_NOT_SET"}}, Step.JOIN_DOMAIN, "SecretNotSet"),
+        ({"organizationalUnit": "OU=Servers,DC=corp,DC=contoso,DC=com"}, steps.JOIN_DOMAIN, "adJoinCheckAccessDenied"),
+        ({"adDomainName": "corp.fabrikam.com"}, steps.JOIN_DOMAIN, "adJoinCheckFqdnNotFound"),
+        ({"adDomainPassword": {"environmentVariable": "CLOUD_PC_NOT_SET"}}, steps.JOIN_DOMAIN, "SecretNotSet"),
     ],
 )
-async def test_wrong_domain_in_the_connection(lab: Lab, changes: dict[str, Any], step_name: Step, code: str) -> None:
+async def test_wrong_domain_in_the_connection(lab: Lab, changes: dict[str, Any], step_name: AnyStep, code: str) -> None:
     place = connection(**changes)
     pc = await lab.provisioned(joining("hybridAzureADJoin", place), "grace@contoso.com", [place])
     failed_with(pc, step_name, code)
@@ -172,7 +174,7 @@ async def test_wrong_domain_in_the_connection(lab: Lab, changes: dict[str, Any],
 async def test_a_domain_that_cannot_be_found_for_a_while(lab: Lab) -> None:
     lab.cloud.active_directory.reachable = False
     handle = await lab.start(joining("hybridAzureADJoin", connection()), "grace@contoso.com", [connection()])
-    await lab.until(handle, lambda pc: step(pc, Step.JOIN_DOMAIN).state == StepState.RUNNING)
+    await lab.until(handle, lambda pc: step(pc, steps.JOIN_DOMAIN).state == StepState.RUNNING)
     while not lab.requests("PUT", "/extensions/JsonADDomainExtension"):
         await lab.until(handle, lambda pc: True)
     lab.cloud.active_directory.reachable = True
@@ -196,7 +198,7 @@ async def test_a_domain_that_cannot_be_found_for_a_while(lab: Lab) -> None:
 )
 async def test_the_first_connection_that_works_is_used(lab: Lab, place: AzureNetworkConnection, code: str) -> None:
     alone = await lab.provisioned(joining("azureADJoin", place), connections=[place])
-    failed_with(alone, Step.ATTACH_NETWORK, code)
+    failed_with(alone, steps.ATTACH_NETWORK, code)
     lab.nothing_left()
 
     second = entra_connection()
@@ -214,7 +216,7 @@ async def test_a_full_subnet_means_the_next_connection(lab: Lab) -> None:
     assert sorted(str(name) for name in networks) == ["Large", "Small", "Small", "Small"]
 
     pc = await lab.provisioned(joining("azureADJoin", small), connections=[small])
-    failed_with(pc, Step.ATTACH_NETWORK, "SubnetIsFull")
+    failed_with(pc, steps.ATTACH_NETWORK, "SubnetIsFull")
     assert len(lab.exists("Microsoft.Network/networkInterfaces")) == 4
 
 
@@ -227,7 +229,7 @@ async def test_a_network_in_another_subscription(lab: Lab) -> None:
 
     assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
     assert pc.region == "northeurope" and (pc.virtual_machine_id or "").startswith(BRANCH)
-    await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+    await handle.execute_update("deprovision", Deprovision(), result_type=Accepted)
     await lab.ended(handle)
     lab.nothing_left()
 
@@ -278,7 +280,7 @@ async def test_the_first_size_is_refused_and_the_second_is_made(lab: Lab, code: 
     for kind in ("Microsoft.Compute/virtualMachines", "Microsoft.Compute/disks", "Microsoft.Network/networkInterfaces"):
         assert len(lab.exists(kind)) == 1
     assert len(lab.exists("Microsoft.Compute/capacityReservationGroups/capacityReservations")) == int(reserved)
-    await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+    await handle.execute_update("deprovision", Deprovision(), result_type=Accepted)
     await lab.ended(handle)
     lab.nothing_left()
 
@@ -288,8 +290,8 @@ async def test_another_zone_comes_before_another_size(lab: Lab) -> None:
     lab.cloud.resources.capacity.refuse("westeurope", first, "ZonalAllocationFailed", zone="1")
     pc = await lab.provisioned()
     assert pc.status == CloudPcStatus.PROVISIONED and pc.vm_size == first
-    assert "zone 2" in step(pc, Step.ALLOCATE_CAPACITY).detail
-    assert "zone 1: ZonalAllocationFailed" in step(pc, Step.ALLOCATE_CAPACITY).detail
+    assert "zone 2" in step(pc, steps.ALLOCATE_CAPACITY).detail
+    assert "zone 1: ZonalAllocationFailed" in step(pc, steps.ALLOCATE_CAPACITY).detail
 
 
 @pytest.mark.parametrize("reserved", [False, True], ids=["", "reserved"])
@@ -299,7 +301,7 @@ async def test_every_size_is_refused(lab: Lab, reserved: bool) -> None:
 
     pc = await lab.provisioned(policy(capacityReservation=reserved))
 
-    detail = failed_with(pc, Step.ALLOCATE_CAPACITY, "NoCapacity")
+    detail = failed_with(pc, steps.ALLOCATE_CAPACITY, "NoCapacity")
     for size in lab.service_plan.vm_sizes:
         assert f"{size}, zone 1, 2, 3: AllocationFailed" in detail.message
     lab.nothing_left()
@@ -327,7 +329,7 @@ async def test_a_machine_is_refused_in_spite_of_its_reservation(lab: Lab) -> Non
     [reservation] = lab.exists("Microsoft.Compute/capacityReservationGroups/capacityReservations")
     machine = lab.cloud.resources.get(pc.virtual_machine_id or "").body
     assert lab.cloud.resources.get(reservation).body["zones"] == machine["zones"] == ["2"]
-    await handle.execute_update(CloudPcWorkflow.deprovision, Deprovision())
+    await handle.execute_update("deprovision", Deprovision(), result_type=Accepted)
     await lab.ended(handle)
     lab.nothing_left()
 
@@ -356,7 +358,7 @@ async def test_an_image_that_cannot_work_is_refused_before_a_machine_is_made(
     lab: Lab, image_id: str, code: str
 ) -> None:
     pc = await lab.provisioned(policy(imageId=image_id))
-    failed_with(pc, Step.CREATE_VIRTUAL_MACHINE, code)
+    failed_with(pc, steps.CREATE_VIRTUAL_MACHINE, code)
     assert not lab.requests("PUT", f"/virtualMachines/{pc.computer_name}")
     lab.nothing_left()
 
@@ -399,7 +401,7 @@ async def test_managed_image(lab: Lab, changes: dict[str, Any], code: str | None
     if code is None:
         assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
     else:
-        failed_with(pc, Step.CREATE_VIRTUAL_MACHINE, code)
+        failed_with(pc, steps.CREATE_VIRTUAL_MACHINE, code)
         lab.nothing_left()
 
 
@@ -449,7 +451,7 @@ async def test_compute_gallery_image(
     pc = await lab.provisioned(policy(imageType="custom", imageId=f"{IMAGES}/galleries/gallery/images/golden"))
 
     if code:
-        failed_with(pc, Step.CREATE_VIRTUAL_MACHINE, code)
+        failed_with(pc, steps.CREATE_VIRTUAL_MACHINE, code)
         lab.nothing_left()
         return
     assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
@@ -468,15 +470,15 @@ async def test_a_language_that_cannot_be_installed_is_a_warning(lab: Lab) -> Non
     lab.cloud.defects["language-pack"] = 1
     pc = await lab.provisioned(policy(windowsSetting={"locale": "de-DE"}))
     assert pc.status == CloudPcStatus.PROVISIONED_WITH_WARNINGS
-    assert [warning.step for warning in pc.warnings] == [Step.INSTALL_LANGUAGE]
+    assert [warning.step for warning in pc.warnings] == [steps.INSTALL_LANGUAGE.name]
 
 
-def failed_with(pc: CloudPc, step_name: Step, code: str) -> Any:
+def failed_with(pc: CloudPc, step_name: AnyStep, code: str) -> Any:
     """Assert that it failed so, with a remedy and nothing left over, and return the status detail."""
     assert pc.status == CloudPcStatus.FAILED, pc.status
     detail = pc.status_detail
     assert detail is not None
-    assert (detail.step, detail.code, detail.leftovers) == (step_name, code, ()), detail
+    assert (detail.step, detail.code, detail.leftovers) == (step_name.name, code, ()), detail
     assert detail.remedy
     return detail
 
