@@ -26,7 +26,6 @@ EXCEPTION_TYPES = {
     "Microsoft.PowerShell.Commands.PrincipalNotFoundException": "System.Exception",
     "Microsoft.PowerShell.Commands.GroupNotFoundException": "System.Exception",
     "Microsoft.PowerShell.Commands.ServiceCommandException": "System.SystemException",
-    "Microsoft.PowerShell.Commands.WriteErrorException": "System.SystemException",
 }
 """The exceptions that can be raised or caught here, each with the one it derives from."""
 

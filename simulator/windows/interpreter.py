@@ -179,10 +179,6 @@ class Interpreter:
 
     # What cmdlets need.
 
-    def write_line(self, text: str) -> None:
-        """Write to the standard output, past the pipeline."""
-        self.output.append(text)
-
     def write_error_line(self, text: str) -> None:
         """Write to the standard error."""
         self.errors.append(text)
@@ -581,7 +577,7 @@ class Interpreter:
                 for item in value:
                     self._print(item)
             case str() | bool() | int() | float() | EnumValue():
-                self.write_line(to_text(value))
+                self.output.append(to_text(value))
             case _:
                 raise NotSimulated(
                     f"The simulated PowerShell cannot print {type_of(value)}: write a text, or pipe to Out-Null."

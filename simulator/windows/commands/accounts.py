@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from simulator.windows.cmdlets import BINDING_EXCEPTION, Call, Parameter, cmdlet
 from simulator.windows.guest import LocalGroup
-from simulator.windows.values import PSObject, Value
+from simulator.windows.values import Value
 
 _EXCEPTIONS = "Microsoft.PowerShell.Commands"
 
@@ -26,11 +26,6 @@ def _group(call: Call) -> LocalGroup | None:
     return None
 
 
-def _group_object(group: LocalGroup) -> PSObject:
-    sid = PSObject("System.Security.Principal.SecurityIdentifier", {"Value": group.sid}, text=group.sid)
-    return PSObject(f"{_EXCEPTIONS}.LocalGroup", {"Name": group.name, "SID": sid}, text=group.name)
-
-
 def _can_resolve(call: Call, account: str) -> bool:
     """Return whether Windows finds the account: local ones itself, others where it is joined to."""
     guest = call.guest
@@ -41,39 +36,6 @@ def _can_resolve(call: Call, account: str) -> bool:
         return guest.entra_joined and "@" in name
     known = {member.lower() for group in guest.groups for member in group.members}
     return account.lower() in known or call.domain.has_user(account)
-
-
-@cmdlet("Get-LocalGroup", Parameter("SID"), Parameter("Name", position=0))
-def get_local_group(call: Call) -> Sequence[Value]:
-    """Return the local groups, or the one with a SID or name."""
-    wanted = call.text("SID") or call.text("Name")
-    if not wanted:
-        return [_group_object(group) for group in call.guest.groups]
-    found = [
-        _group_object(group)
-        for group in call.guest.groups
-        if wanted.lower() == (group.sid if call.has("SID") else group.name).lower()
-    ]
-    if not found:
-        call.report(f"Group {wanted} was not found.", f"{_EXCEPTIONS}.GroupNotFoundException")
-    return found
-
-
-@cmdlet("Get-LocalGroupMember", Parameter("SID"), Parameter("Group", position=0))
-def get_local_group_member(call: Call) -> Sequence[Value]:
-    """Return the members of a local group.
-
-    Joining Microsoft Entra ID adds two roles to Administrators whose SIDs have no name, and the cmdlet fails on
-    such members: https://github.com/PowerShell/PowerShell/issues/2996
-    """
-    group = _group(call)
-    if not group:
-        return []
-    if call.guest.entra_joined:
-        raise call.failure("Failed to compare two elements in the array.")
-    return [
-        PSObject(f"{_EXCEPTIONS}.LocalPrincipal", {"Name": member}, text=member) for member in sorted(group.members)
-    ]
 
 
 @cmdlet(

@@ -113,14 +113,6 @@ def set_net_firewall_rule(call: Call) -> Sequence[Value]:
     return []
 
 
-@cmdlet("Disable-NetFirewallRule", Parameter("Name", mandatory=True, position=0))
-def disable_net_firewall_rule(call: Call) -> Sequence[Value]:
-    """Disable a rule."""
-    if rule := _rule(call):
-        rule.enabled = False
-    return []
-
-
 @cmdlet(
     "Get-NetFirewallPortFilter",
     Parameter("AssociatedNetFirewallRule", "System.Object", mandatory=True, pipeline=True),

@@ -90,11 +90,6 @@ def _key_object(call: Call, key: RegistryKey) -> PSObject:
     )
 
 
-def _properties_object(key: RegistryKey, names: list[str]) -> PSObject:
-    values = [key.values[name.lower()] for name in names] if names else list(key.values.values())
-    return PSObject(CUSTOM_OBJECT, {value.name: value.value for value in values})
-
-
 @cmdlet("Test-Path", *_PATHS)
 def test_path(call: Call) -> Sequence[Value]:
     """Return whether a registry key, file or directory exists."""
@@ -181,33 +176,6 @@ def remove_item(call: Call) -> Sequence[Value]:
     return []
 
 
-@cmdlet("Get-ItemProperty", *_PATHS, Parameter("Name", "System.String[]", position=1))
-def get_item_property(call: Call) -> Sequence[Value]:
-    """Return an object with a registry key's values as properties."""
-    key, names = _key(call), call.texts("Name")
-    if not key or not _has_values(call, key, names):
-        return []
-    return [_properties_object(key, names)]
-
-
-@cmdlet("Get-ItemPropertyValue", *_PATHS, _NAME)
-def get_item_property_value(call: Call) -> Sequence[Value]:
-    """Return the data of a registry value."""
-    key, name = _key(call), call.text("Name")
-    if not key or not _has_values(call, key, [name]):
-        return []
-    return [key.values[name.lower()].value]
-
-
-def _has_values(call: Call, key: RegistryKey, names: list[str]) -> bool:
-    """Return whether a key has values, after the absence of the first missing one has been reported."""
-    for name in names:
-        if name.lower() not in key.values:
-            call.report(f"Property {name} does not exist at path {_key_name(key)}.", "System.ArgumentException")
-            return False
-    return True
-
-
 @cmdlet(
     "New-ItemProperty",
     *_PATHS,
@@ -227,7 +195,8 @@ def new_item_property(call: Call) -> Sequence[Value]:
     if not _may_write(call, key.path):
         return []
     _write(call, key, name, call.text("PropertyType"))
-    return [_properties_object(key, [name])]
+    written = key.values[name.lower()]
+    return [PSObject(CUSTOM_OBJECT, {written.name: written.value})]
 
 
 @cmdlet(
