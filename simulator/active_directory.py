@@ -9,16 +9,14 @@ and https://learn.microsoft.com/entra/identity/devices/device-registration-how-i
 
 import hmac
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
-from simulator.directory import DEVICE_JOIN_TASK_SECONDS, SYNCHRONIZATION_SECONDS
+from simulator.clock import Clock
+from simulator.directory import DEVICE_JOIN_TASK_SECONDS, SYNCHRONIZATION_SECONDS, Directory
 from simulator.windows.domain import DomainError
 from simulator.windows.guest import Guest
-
-if TYPE_CHECKING:
-    from simulator.cloud import Cloud
 
 DOMAIN = "corp.contoso.com"
 """Name of the domain."""
@@ -117,8 +115,15 @@ class Computer:
 class ActiveDirectory:
     """The domain; tests and demonstrations change its attributes.
 
+    Args:
+        directory: Where Entra Connect brings its computers, and where its users are.
+        tenant_id: The tenant of that directory.
+        clock: Time and delays.
+        guests: The Windows inside each virtual machine, by the machine's ARM id in lower case.
+        spawn: Lets work go on in the background.
+
     Attributes:
-        accounts: Accounts that sign in, by user principal name in lower case. The users are in `Cloud.directory`.
+        accounts: Accounts that sign in, by user principal name in lower case. The users are in the directory.
         organizational_units: Places for computer accounts, by distinguished name in lower case.
         computers: Computer accounts, by name in lower case.
         machine_account_quota: How many computer accounts one who is no delegate may make in the default container.
@@ -127,8 +132,20 @@ class ActiveDirectory:
 
     """
 
-    def __init__(self, cloud: "Cloud") -> None:
-        self._cloud = cloud
+    def __init__(
+        self,
+        directory: Directory,
+        tenant_id: str,
+        *,
+        clock: Clock,
+        guests: Mapping[str, Guest],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._directory = directory
+        self._tenant_id = tenant_id
+        self._clock = clock
+        self._guests = guests
+        self._spawn = spawn
         self.accounts = {JOIN_USER: Account(JOIN_USER, JOIN_PASSWORD)}
         units = (
             OrganizationalUnit(_COMPUTERS),
@@ -185,6 +202,13 @@ class ActiveDirectory:
         if account.password_expired:
             raise DomainError(1330)
         return account
+
+    def has_user(self, name: str) -> bool:
+        r"""Return whether there is a user or an account `CORP\name` or `name@domain`."""
+        users = [user for user in self._directory.users.values() if user["onPremisesSyncEnabled"]]
+        known = {str(user["onPremisesUserPrincipalName"]).lower() for user in users} | set(self.accounts)
+        known |= {f"{NETBIOS_NAME}\\{user['onPremisesSamAccountName']}".lower() for user in users}
+        return name.lower() in known
 
     def join(
         self,
@@ -282,47 +306,46 @@ class ActiveDirectory:
 
     def changed(self) -> None:
         """Let Entra Connect see, at its next run, what is different in the domain or in Entra ID."""
-        self._cloud.spawn(self._synchronize())
+        self._spawn(self._synchronize())
 
     async def _synchronize(self) -> None:
-        await self._cloud.clock.sleep(SYNCHRONIZATION_SECONDS)
+        await self._clock.sleep(SYNCHRONIZATION_SECONDS)
         if not self.synchronizes:
             return
         seen = [computer for computer in self.computers.values() if self._is_synchronized(computer)]
-        self._cloud.directory.synchronize(seen)
-        for guest in self._cloud.guests.values():
+        self._directory.synchronize(seen)
+        for guest in self._guests.values():
             if guest.domain and not guest.entra_joined:
-                self._cloud.spawn(self._register(guest))
+                self._spawn(self._register(guest))
 
     def _is_synchronized(self, computer: Computer) -> bool:
         unit = self.organizational_units.get(computer.unit.lower())
         return unit is not None and unit.synchronized
 
     async def _register(self, guest: Guest) -> None:
-        await self._cloud.clock.sleep(DEVICE_JOIN_TASK_SECONDS)
+        await self._clock.sleep(DEVICE_JOIN_TASK_SECONDS)
         computer = self.computers.get(guest.computer_name.lower())
-        is_there = self._cloud.guests.get(guest.vm_id.lower()) is guest
+        is_there = self._guests.get(guest.vm_id.lower()) is guest
         if computer is None or not computer.enabled or not is_there or guest.entra_joined:
             return
-        if device := self._cloud.directory.register_computer(computer.sid):
+        if device := self._directory.register_computer(computer.sid):
             guest.entra_joined = True
             guest.entra_device_id = device["deviceId"]
-            guest.entra_tenant_id = self._cloud.tenant_id
+            guest.entra_tenant_id = self._tenant_id
 
 
 class ReachedDomain:
     """The domain as one machine reaches it: what its scripts can do there.
 
     Args:
-        cloud: Where the domain is.
+        active_directory: The domain.
         guest: The machine.
         dns_servers: Addresses of its DNS servers.
 
     """
 
-    def __init__(self, cloud: "Cloud", guest: Guest, dns_servers: Collection[str]) -> None:
-        self._cloud = cloud
-        self._active_directory = cloud.active_directory
+    def __init__(self, active_directory: ActiveDirectory, guest: Guest, dns_servers: Collection[str]) -> None:
+        self._active_directory = active_directory
         self._guest = guest
         self._dns_servers = dns_servers
 
@@ -334,12 +357,7 @@ class ReachedDomain:
             self._active_directory.contact(self._guest.domain, self._dns_servers)
         except DomainError:
             return False
-        users = [user for user in self._cloud.directory.users.values() if user["onPremisesSyncEnabled"]]
-        known = {str(user["onPremisesUserPrincipalName"]).lower() for user in users} | set(
-            self._active_directory.accounts
-        )
-        known |= {f"{NETBIOS_NAME}\\{user['onPremisesSamAccountName']}".lower() for user in users}
-        return name.lower() in known
+        return self._active_directory.has_user(name)
 
     def find_computer(self, domain: str, user: str, password: str, name: str) -> str | None:
         """Sign in to a domain and return the distinguished name of a computer's account, or None.

@@ -60,8 +60,18 @@ class Cloud:
         self._tasks: set[asyncio.Task[None]] = set()
         self.guests: dict[str, Guest] = {}
         self.resources = ResourceStore()
-        self.directory = Directory(self)
-        self.active_directory = ActiveDirectory(self)
+        self.directory = Directory(
+            clock=self.clock,
+            faults=self.faults,
+            guests=self.guests,
+            new_id=self.new_id,
+            spawn=self.spawn,
+            # The domain, which knows the directory, is made after it.
+            computer_missed=lambda: self.active_directory.changed(),
+        )
+        self.active_directory = ActiveDirectory(
+            self.directory, self.tenant_id, clock=self.clock, guests=self.guests, spawn=self.spawn
+        )
         self.key_vault = Vault({"domain-join": JOIN_PASSWORD})
 
     @property

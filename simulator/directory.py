@@ -7,18 +7,15 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from simulator.faults import FaultKind
+from simulator.clock import Clock
+from simulator.faults import FaultKind, Faults
 from simulator.objects import Objects
 from simulator.windows.guest import Guest
-
-if TYPE_CHECKING:
-    from simulator.active_directory import Computer
-    from simulator.cloud import Cloud
 
 Json = dict[str, Any]
 
@@ -75,8 +72,35 @@ class HostnameDuplicate(Exception):
         self.device_id = device_id
 
 
+class SynchronizedComputer(Protocol):
+    """What Microsoft Entra Connect takes over of a computer account."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def sid(self) -> str:
+        """Its security identifier."""
+        ...
+
+    @property
+    def operating_system_version(self) -> str:
+        """Version of its Windows, such as `10.0.26100.2314`."""
+        ...
+
+
 class Directory:
     """Everything that Entra ID and Intune know.
+
+    Args:
+        clock: Time and delays.
+        faults: What makes it misbehave.
+        guests: The Windows inside each virtual machine, by the machine's ARM id in lower case.
+        new_id: Returns the next GUID for an object of a kind.
+        spawn: Lets work go on in the background.
+        computer_missed: Told when a device was deleted whose computer Entra Connect may bring again.
 
     Attributes:
         domains: Verified domain names of the tenant.
@@ -93,8 +117,22 @@ class Directory:
 
     """
 
-    def __init__(self, cloud: "Cloud") -> None:
-        self._cloud = cloud
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        faults: Faults,
+        guests: Mapping[str, Guest],
+        new_id: Callable[[str], str],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        computer_missed: Callable[[], None],
+    ) -> None:
+        self._clock = clock
+        self._faults = faults
+        self._guests = guests
+        self._new_id = new_id
+        self._spawn = spawn
+        self._computer_missed = computer_missed
         seed: Json = json.loads(Path(__file__).with_name("contoso.json").read_text(encoding="utf-8"))
         self.domains: list[str] = seed["domains"]
         self._services: dict[str, str] = seed["services"]
@@ -191,7 +229,7 @@ class Directory:
         for sku in skus:
             sku["prepaidUnits"]["enabled"] += users
         user_template, group_template = next(iter(self.users.values())), next(iter(self.groups.values()))
-        group_id, nickname = self._cloud.new_id("group"), display_name.lower().replace(" ", "-")
+        group_id, nickname = self._new_id("group"), display_name.lower().replace(" ", "-")
         self.groups[group_id] = {
             **group_template,
             "id": group_id,
@@ -201,7 +239,7 @@ class Directory:
         }
         members = self.members[group_id] = []
         for number in range(1, users + 1):
-            id, name = self._cloud.new_id("user"), f"{nickname}-{number}"
+            id, name = self._new_id("user"), f"{nickname}-{number}"
             self.users[id] = {
                 **user_template,
                 "id": id,
@@ -262,7 +300,7 @@ class Directory:
         self._register(device)
         return device
 
-    def synchronize(self, computers: "Iterable[Computer]") -> None:
+    def synchronize(self, computers: Iterable[SynchronizedComputer]) -> None:
         """Take over what Microsoft Entra Connect has seen in Active Directory.
 
         A computer without a device gets a pending one, which names no virtual machine; a device without a computer
@@ -290,7 +328,7 @@ class Directory:
                 "trustType": "ServerAd",
                 "onPremisesSyncEnabled": True,
                 "onPremisesSecurityIdentifier": sid,
-                "onPremisesLastSyncDateTime": self._cloud.clock.timestamp(),
+                "onPremisesLastSyncDateTime": self._clock.timestamp(),
             }
             self.devices[device["id"]] = device
             self._replicate(device["id"])
@@ -324,7 +362,7 @@ class Directory:
         is_synchronized = self.devices[id]["onPremisesSyncEnabled"]
         self._delete_device(id)
         if is_synchronized:
-            self._cloud.active_directory.changed()
+            self._computer_missed()
 
     def _delete_device(self, id: str) -> None:
         del self.devices[id]
@@ -334,7 +372,7 @@ class Directory:
         self._replicate(id)
 
     def _new_device(self, display_name: str, os_version: str) -> Json:
-        new_id, now = self._cloud.new_id, self._cloud.clock.timestamp()
+        new_id, now = self._new_id, self._clock.timestamp()
         return {
             "id": new_id("device"),
             "deletedDateTime": None,
@@ -373,27 +411,27 @@ class Directory:
         key = base64.b64encode(uuid.UUID(device["deviceId"]).bytes_le).decode()
         device["alternativeSecurityIds"] = [{"type": 2, "identityProvider": None, "key": key}]
         # The real service writes whole seconds; a fast simulated machine may be younger than that.
-        device["registrationDateTime"] = self._cloud.clock.timestamp()
+        device["registrationDateTime"] = self._clock.timestamp()
         self.devices[device["id"]] = device
         self._replicate(device["id"])
 
     def _replicate(self, id: str) -> None:
         kind = FaultKind.STALE_CREATED if id in self.devices else FaultKind.STALE_DELETED
         device = self.devices.get(id) or self.visible_devices.get(id)
-        if device and self._cloud.faults.strikes(kind, device["displayName"]):
-            self._behind_until[id] = time.monotonic() + self._cloud.clock.real_seconds(BEHIND_SECONDS)
+        if device and self._faults.strikes(kind, device["displayName"]):
+            self._behind_until[id] = time.monotonic() + self._clock.real_seconds(BEHIND_SECONDS)
 
         async def copy_later() -> None:
-            await self._cloud.clock.sleep(REPLICATION_SECONDS)
+            await self._clock.sleep(REPLICATION_SECONDS)
             # Whatever else changes the device meanwhile shows no sooner.
             if (left := self._behind_until.get(id, 0.0) - time.monotonic()) > 0:
-                await self._cloud.faults.until_stopped(left)
+                await self._faults.until_stopped(left)
             if id in self.devices:
                 self.visible_devices[id] = deepcopy(self.devices[id])
             elif id in self.visible_devices:
                 del self.visible_devices[id]
 
-        self._cloud.spawn(copy_later())
+        self._spawn(copy_later())
 
     # Intune devices
 
@@ -410,9 +448,9 @@ class Directory:
 
         """
         guest = self._guest_of(device)
-        await self._cloud.clock.sleep(ENROLLMENT_SECONDS)
-        if self._cloud.faults.strikes(FaultKind.STALE_CREATED, f"managed {device['displayName']}"):
-            await self._cloud.faults.until_stopped(self._cloud.clock.real_seconds(BEHIND_SECONDS))
+        await self._clock.sleep(ENROLLMENT_SECONDS)
+        if self._faults.strikes(FaultKind.STALE_CREATED, f"managed {device['displayName']}"):
+            await self._faults.until_stopped(self._clock.real_seconds(BEHIND_SECONDS))
         # A machine made again under the same ARM id is another guest.
         if device["id"] not in self.devices or self._guest_of(device) is not guest:
             return None
@@ -420,7 +458,7 @@ class Directory:
             return managed
         managed = self._new_managed_device(device)
         self.managed_devices[managed["id"]] = managed
-        self._cloud.spawn(self._show_as_managed(device["id"]))
+        self._spawn(self._show_as_managed(device["id"]))
         return managed
 
     def delete_managed_device(self, id: str) -> None:
@@ -435,27 +473,27 @@ class Directory:
         """
 
         async def name_later() -> None:
-            await self._cloud.clock.sleep(PRIMARY_USER_SECONDS)
+            await self._clock.sleep(PRIMARY_USER_SECONDS)
             if user_id is None:
                 self.primary_users.pop(id, None)
             elif id in self.managed_devices:
                 self.primary_users[id] = user_id
 
-        self._cloud.spawn(name_later())
+        self._spawn(name_later())
 
     def retire_managed_device(self, id: str) -> None:
         """Retire a device: after `RETIREMENT_SECONDS` its Intune and its Entra object are gone."""
         self.managed_devices[id]["managementState"] = "retirePending"
-        self._cloud.spawn(self._remove_managed_device(id, and_entra_device=True))
+        self._spawn(self._remove_managed_device(id, and_entra_device=True))
 
     def wipe_managed_device(self, id: str) -> None:
         """Wipe a device: after `RETIREMENT_SECONDS` its Intune object is gone."""
         self.managed_devices[id]["managementState"] = "wipePending"
-        self._cloud.spawn(self._remove_managed_device(id, and_entra_device=False))
+        self._spawn(self._remove_managed_device(id, and_entra_device=False))
 
     async def _remove_managed_device(self, id: str, *, and_entra_device: bool) -> None:
         device_id = self.managed_devices[id]["azureADDeviceId"]
-        await self._cloud.clock.sleep(RETIREMENT_SECONDS)
+        await self._clock.sleep(RETIREMENT_SECONDS)
         if id in self.managed_devices:
             self.delete_managed_device(id)
         if and_entra_device:
@@ -463,7 +501,7 @@ class Directory:
                 self.delete_device(device["id"])
 
     async def _show_as_managed(self, id: str) -> None:
-        await self._cloud.clock.sleep(MANAGED_SECONDS)
+        await self._clock.sleep(MANAGED_SECONDS)
         if id in self.devices:
             changes = {
                 "isManaged": True,
@@ -478,14 +516,14 @@ class Directory:
             self.update_device(id, changes)
 
     def _guest_of(self, device: Json) -> Guest | None:
-        guests = self._cloud.guests.values()
+        guests = self._guests.values()
         return next((guest for guest in guests if guest.entra_device_id == device["deviceId"]), None)
 
     def _new_managed_device(self, device: Json) -> Json:
-        now = self._cloud.clock.timestamp()
+        now = self._clock.timestamp()
         is_hybrid = device["trustType"] == "ServerAd"
         return {
-            "id": self._cloud.new_id("managedDevice"),
+            "id": self._new_id("managedDevice"),
             # Nobody's: a device that enrols by its own credential has neither an enrolling nor a primary user.
             "userId": "",
             "userDisplayName": "",
@@ -516,7 +554,7 @@ class Directory:
             "isSupervised": False,
             "manufacturer": "Microsoft Corporation",
             "model": "Virtual Machine",
-            "serialNumber": self._cloud.new_id("serialNumber"),
+            "serialNumber": self._new_id("serialNumber"),
             "partnerReportedThreatState": "unknown",
             "notes": None,
         }

@@ -202,7 +202,7 @@ def run_in_guest(cloud: Cloud, machine: Resource, script: str, parameters: dict[
             f"VM '{machine.name}' has not reported status for VM agent or extensions. Verify that the OS is up and "
             "healthy, the VM has a running VM agent, and that it can establish outbound connections to Azure storage.",
         )
-    domain = ReachedDomain(cloud, guest, dns_servers(cloud.resources, machine))
+    domain = ReachedDomain(cloud.active_directory, guest, dns_servers(cloud.resources, machine))
     result = run_script(guest, script, parameters, domain)
     register_session_host(cloud, machine, guest)
     start_enrollment(cloud, guest)
