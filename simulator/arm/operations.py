@@ -4,62 +4,22 @@ Source: learn.microsoft.com/azure/azure-resource-manager/management/async-operat
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
+from simulator.arm.call import Call
 from simulator.arm.errors import ArmError
+from simulator.arm.operation import Operation
+from simulator.arm.store import Resource
+from simulator.cloud import Cloud
 from simulator.fault_rules import IN_GUEST
 from simulator.faults import Fault, FaultKind
-from simulator.ledger import LedgerEntry
-
-if TYPE_CHECKING:
-    from simulator.arm.call import Call
-    from simulator.arm.store import Resource
-    from simulator.cloud import Cloud
 
 RETRY_AFTER_SECONDS = 10
 """How long clients are asked to wait between polls: the least that the resource provider contract allows."""
 
 Work = Callable[[], Awaitable[dict[str, Any] | None]]
-
-
-@dataclass(eq=False)
-class Operation:
-    """One long-running operation; it stays readable when it is over.
-
-    Attributes:
-        id: GUID.
-        resource_id: ARM id of what it works on.
-        path: Where it is read.
-        api_version: The api-version of the request that began it.
-        start_time: ISO 8601 UTC.
-        entry: The ledger entry of the request that began it.
-        status: `InProgress`, `Succeeded`, `Failed` or `Canceled`.
-        end_time: ISO 8601 UTC, or None while it is under way.
-        error: Why it failed, or None.
-        output: What its `Location` answers in the end, or None for no body.
-        gone: Whether its record is lost: nobody can read it, though its work goes on.
-
-    """
-
-    id: str
-    resource_id: str
-    path: str
-    api_version: str
-    start_time: str
-    entry: LedgerEntry
-    status: str = "InProgress"
-    end_time: str | None = None
-    error: ArmError | None = None
-    output: dict[str, Any] | None = None
-    gone: bool = False
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it has not ended yet."""
-        return self.status == "InProgress"
 
 
 class Operations:
@@ -70,15 +30,15 @@ class Operations:
 
     """
 
-    def __init__(self, cloud: "Cloud") -> None:
+    def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self.by_id: dict[str, Operation] = {}
         self._by_resource: dict[str, list[Operation]] = {}
 
     def begin(
         self,
-        call: "Call",
-        resource: "Resource",
+        call: Call,
+        resource: Resource,
         seconds: float,
         work: Work,
         failed: Callable[[ArmError], None],
@@ -124,7 +84,7 @@ class Operations:
     async def _run(
         self,
         operation: Operation,
-        resource: "Resource",
+        resource: Resource,
         seconds: float,
         work: Work,
         failed: Callable[[ArmError], None],
@@ -153,13 +113,13 @@ class Operations:
                 operation.output = output
                 self._end(operation, resource, "Succeeded")
 
-    def preempt(self, resource: "Resource") -> None:
+    def preempt(self, resource: Resource) -> None:
         """End the operation under way on a resource, for a newer one takes its place."""
         if resource.operation is not None:
             message = "Operation execution has been preempted by a more recent operation."
             self._end(resource.operation, resource, "Canceled", ArmError(409, "OperationPreempted", message))
 
-    def _end(self, operation: Operation, resource: "Resource", status: str, error: ArmError | None = None) -> None:
+    def _end(self, operation: Operation, resource: Resource, status: str, error: ArmError | None = None) -> None:
         operation.status = operation.entry.operation = status
         operation.error = error
         operation.end_time = operation.entry.end_time = self._cloud.clock.timestamp()

@@ -7,7 +7,7 @@ from typing import Any
 
 from simulator.arm.capacity import Capacity
 from simulator.arm.ids import parent_of
-from simulator.arm.operations import Operation
+from simulator.arm.operation import Operation
 
 
 @dataclass(eq=False)
