@@ -11,7 +11,7 @@ from simulator.active_directory import JOIN_PASSWORD, ActiveDirectory
 from simulator.arm.store import ResourceStore
 from simulator.clock import Clock
 from simulator.directory import Directory
-from simulator.faults import Faults
+from simulator.faults_in_force import Faults
 from simulator.ledger import Ledger
 from simulator.vault import Vault
 from simulator.windows.guest import Guest

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from simulator.clock import Clock
-from simulator.faults import FaultKind, Faults
+from simulator.faults import FaultKind
+from simulator.faults_in_force import Faults
 from simulator.objects import Objects
 from simulator.windows.guest import Guest
 

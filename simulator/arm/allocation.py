@@ -14,7 +14,8 @@ from simulator.arm.capacity import (
 from simulator.arm.errors import ArmError, invalid_parameter
 from simulator.arm.ids import part_of
 from simulator.arm.store import Resource
-from simulator.faults import FaultKind, Faults
+from simulator.faults import FaultKind
+from simulator.faults_in_force import Faults
 
 
 def zone_of(resource: Resource) -> str | None:
