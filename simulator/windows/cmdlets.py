@@ -2,16 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from simulator.windows.domain import Domain
 from simulator.windows.errors import ErrorRecord, NotSimulated, PowerShellError
 from simulator.windows.guest import Guest
 from simulator.windows.syntax import ScriptBlock
 from simulator.windows.values import Array, Hashtable, Value, convert, items, to_text, type_of
-
-if TYPE_CHECKING:
-    from simulator.windows.interpreter import Interpreter
 
 ERROR_ACTIONS = ("Continue", "SilentlyContinue", "Stop", "Ignore")
 """What `-ErrorAction` and `$ErrorActionPreference` may be here."""
@@ -56,12 +53,43 @@ class Argument:
     has_value: bool = True
 
 
+class Shell(Protocol):
+    """What a cmdlet needs of the PowerShell that runs it.
+
+    Attributes:
+        guest: The machine that it runs on.
+        domain: The Active Directory domain that the machine can reach.
+        strict: Whether strict mode is on.
+
+    """
+
+    guest: Guest
+    domain: Domain
+    strict: bool
+
+    def report(self, record: ErrorRecord, action: str) -> None:
+        """Deal with an error that need not end the statement, as an `-ErrorAction` says."""
+        ...
+
+    def run_block(self, block: ScriptBlock, item: Value) -> list[Value]:
+        """Return the output of a script block for one object of the pipeline."""
+        ...
+
+    def run_program(self, path: str, arguments: Sequence[str]) -> tuple[list[str], int] | None:
+        """Run an executable; return its output lines and exit code, or None where there is none of that name."""
+        ...
+
+    def new_guid(self) -> str:
+        """Return a GUID: another one each time, the same ones for the same guest."""
+        ...
+
+
 @dataclass
 class Call:
     """One run of a cmdlet.
 
     Attributes:
-        shell: The interpreter that runs it.
+        shell: The PowerShell that runs it.
         name: The cmdlet's name.
         arguments: What was bound, by the parameters' names as documented.
         input: The pipeline's input; None at its beginning.
@@ -69,7 +97,7 @@ class Call:
 
     """
 
-    shell: "Interpreter"
+    shell: Shell
     name: str
     arguments: Mapping[str, Value]
     input: list[Value] | None
