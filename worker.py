@@ -29,8 +29,9 @@ from activities.core_provisioning.virtual_machine import VirtualMachineCreation
 from activities.deprovisioning import Deprovisioning
 from activities.doctor import Doctor
 from activities.fleet import Fleet
+from activities.guest_scripts import GuestScriptSteps
 from activities.post_provisioning.scripts import PostProvisioning
-from activities.remote_actions import RemoteActions
+from activities.remote_actions.restart import RemoteActions
 from activities.users import Users
 from cloud.clients import CloudClients, SignInError, cloud_clients
 from cloud.execution.boundary import ActivityBoundary
@@ -70,6 +71,7 @@ _IMPLEMENTATIONS: tuple[Callable[[CloudClients], object], ...] = (
     DomainJoin,
     IntuneEnrollment,
     PrimaryUserAssignment,
+    GuestScriptSteps,
     PostProvisioning,
     Assignment,
     Deprovisioning,
@@ -102,7 +104,7 @@ def activities(clients: CloudClients) -> list[Implementation]:
     for make in _IMPLEMENTATIONS:
         made = make(clients)
         methods = [method for _, method in inspect.getmembers(made, inspect.iscoroutinefunction)]
-        for method in [*methods, *(made.scripts() if isinstance(made, PostProvisioning) else [])]:
+        for method in [*methods, *(made.activities() if isinstance(made, GuestScriptSteps) else [])]:
             if name := activity_of(method):
                 found[name] = method
     differing = {row.name for row in ACTIVITIES} ^ set(found)

@@ -154,7 +154,7 @@ class Step(Activity[_Input, _Result]):
 
 @dataclass(frozen=True, eq=False)
 class GuestScript(Step[CloudPcInput, StepResult]):
-    """A step that runs a file in the guest: the `.ps1` of its name in `activities/post_provisioning`."""
+    """A step that runs a file in the guest: the `.ps1` of its name beside the other steps of its stage."""
 
 
 AnyStep = Step[Any, Any]

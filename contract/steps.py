@@ -2,7 +2,7 @@
 
 A step is one row. Its activity is the method that `@ROW.implemented_by` marks in `activities/`, its workflow code runs
 the row, and its title, timeouts, queue and documentation come from here. A step that only runs a script in the guest
-needs a row made by `guest_script` and the `.ps1` of its name in `activities/post_provisioning`, and no more.
+needs a row made by `guest_script` and the `.ps1` of its name beside the other steps of its stage, and no more.
 """
 
 from typing import Any
@@ -362,16 +362,13 @@ ACTIVITIES: tuple[Activity[Any, Any], ...] = tuple(_ROWS)
 """Every activity that a worker serves."""
 STEPS: tuple[Step[Any, Any], ...] = tuple(row for row in ACTIVITIES if isinstance(row, Step))
 """The steps of the work on a Cloud PC, in order."""
+GUEST_SCRIPTS: tuple[GuestScript, ...] = tuple(step for step in STEPS if isinstance(step, GuestScript))
+"""The steps that only run a file in the guest."""
 
 
 def steps_of(stage: Stage, policy: ProvisioningPolicy | None = None) -> tuple[Step[Any, Any], ...]:
     """Return the steps of a stage in order: all, or those that the Cloud PCs of a policy go through."""
     return tuple(step for step in STEPS if step.stage == stage and (policy is None or step.applies(policy)))
-
-
-def guest_scripts_of(stage: Stage) -> tuple[GuestScript, ...]:
-    """Return the steps of a stage that only run a file in the guest."""
-    return tuple(step for step in steps_of(stage) if isinstance(step, GuestScript))
 
 
 def step_named(name: str) -> Step[Any, Any] | None:

@@ -88,10 +88,6 @@ class Deprovision(ActionRequest):
     """Remove the Cloud PC for good, with all its data."""
 
 
-class Restart(ActionRequest):
-    """Restart the machine; Graph's `cloudPC: reboot`."""
-
-
 class StartGracePeriod(ActionRequest):
     """The policy lets the user keep the Cloud PC for a while only."""
 

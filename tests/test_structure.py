@@ -163,6 +163,10 @@ def test_the_starter_imports_no_azure_and_no_graph_code() -> None:
 
 
 def test_run_command_scripts_lie_beside_their_steps() -> None:
-    folder = Path(worker.__file__).parent / "activities" / "post_provisioning"
-    scripts = {script.stem for script in folder.glob("*.ps1")}
-    assert scripts == {step.name for step in steps_of(Stage.POST_PROVISIONING)}
+    activities = ROOT / "activities"
+    assert {script.stem for script in (activities / "post_provisioning").glob("*.ps1")} == {
+        step.name for step in steps_of(Stage.POST_PROVISIONING)
+    }
+    assert {script.stem for script in (activities / "remote_actions").glob("*.ps1")} == {
+        step.name for step in steps.GUEST_SCRIPTS if step.stage == Stage.REMOTE_ACTION
+    }

@@ -17,7 +17,7 @@ async def configure(record: CloudPcRecord, request: CloudPcRequest) -> None:
         # First and alone, for it ends in a restart.
         await _install_language(record, request.policy.windows_setting.locale)
     work = (
-        *(_run_guest_script(record, step) for step in steps.guest_scripts_of(Stage.POST_PROVISIONING)),
+        *(_run_guest_script(record, step) for step in steps.GUEST_SCRIPTS if step.stage == Stage.POST_PROVISIONING),
         _assign_user_as_administrator(record, request),
     )
     # Cancelled, it waits for every script to end, so that nothing runs while the machine is removed.

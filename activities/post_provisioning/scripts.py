@@ -1,22 +1,19 @@
-"""Post-provisioning configuration, each step a script in the guest."""
+"""Post-provisioning steps that do more than run a file in the guest.
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+Source: https://learn.microsoft.com/windows-365/enterprise/automated-provisioning-steps
+"""
 
 from cloud.arm.run_commands import GuestScripts, script_text
 from cloud.arm.virtual_machines import VirtualMachines
 from cloud.clients import CloudClients
 from contract import steps
-from contract.activity import CloudPcInput, GuestScript, Step, StepResult
+from contract.activity import AnyStep, StepResult
 from contract.post_provisioning import AssignUserAsAdministratorInput, InstallLanguageInput
-from models.cloud_pc import CloudPcReference, Stage
+from models.cloud_pc import CloudPcReference
 
 
 class PostProvisioning:
-    """Runs each step's script, the file beside this module that has the step's name.
-
-    Source: https://learn.microsoft.com/windows-365/enterprise/automated-provisioning-steps
-    """
+    """Runs scripts with parameters: each the file beside this module that has the step's name."""
 
     def __init__(self, clients: CloudClients) -> None:
         self._scripts = GuestScripts(clients)
@@ -35,18 +32,6 @@ class PostProvisioning:
         parameters = {"UserPrincipalName": request.user_principal_name}
         return StepResult(detail=await self._run(steps.ASSIGN_USER_AS_ADMINISTRATOR, request.cloud_pc, parameters))
 
-    def scripts(self) -> list[Callable[..., Coroutine[Any, Any, Any]]]:
-        """Return the activities of the steps that only run a file."""
-        return [self._activity_of(step) for step in steps.guest_scripts_of(Stage.POST_PROVISIONING)]
-
-    def _activity_of(self, step: GuestScript) -> Callable[..., Coroutine[Any, Any, Any]]:
-        async def run(request: CloudPcInput) -> StepResult:
-            return StepResult(detail=await self._run(step, request.cloud_pc))
-
-        return step.served_by(run)
-
-    async def _run(
-        self, step: Step[Any, Any], cloud_pc: CloudPcReference, parameters: dict[str, str] | None = None
-    ) -> str:
+    async def _run(self, step: AnyStep, cloud_pc: CloudPcReference, parameters: dict[str, str]) -> str:
         script = script_text("activities.post_provisioning", f"{step.name}.ps1")
         return await self._scripts.run(cloud_pc, step.activity_id, script, parameters=parameters)

@@ -15,7 +15,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from contract import steps
-from contract.activity import CloudPcInput
+from contract.activity import CloudPcInput, Step, StepResult
 from domain.status import LIVING, SETTLED
 from models.azure_network_connection import UnusableConnectionError, connections_of
 from models.cloud_pc import CloudPcRequest, CloudPcStatus
@@ -26,7 +26,6 @@ from models.remote_actions import (
     Deprovision,
     EndGracePeriod,
     Reprovision,
-    Restart,
     StartGracePeriod,
 )
 from workflows.cloud_pc.record import CloudPcRecord
@@ -124,8 +123,13 @@ def _against_end(life: Life, _request: EndGracePeriod) -> str | None:
     return None if is_in_one else "the Cloud PC is in no grace period; use deprovision"
 
 
-async def _restart(life: Life, _request: Restart) -> None:
-    await life.record.run(steps.RESTART_VIRTUAL_MACHINE, CloudPcInput(cloud_pc=life.record.reference))
+def _runs(step: Step[CloudPcInput, StepResult]) -> Callable[[Life, ActionRequest], Awaitable[None]]:
+    """Return what carries an action out that is one step on the machine."""
+
+    async def run(life: Life, _request: ActionRequest) -> None:
+        await life.record.run(step, CloudPcInput(cloud_pc=life.record.reference))
+
+    return run
 
 
 def _start_grace_period(life: Life, request: StartGracePeriod) -> bool:
@@ -177,7 +181,13 @@ REPROVISION = RemoteAction(
     command="reprovision",
 )
 RESTART = RemoteAction(
-    "restart", "Restart the Cloud PC", Restart, LIVING, rank=10, carry_out=_restart, command="restart"
+    "restart",
+    "Restart the Cloud PC",
+    ActionRequest,
+    LIVING,
+    rank=10,
+    carry_out=_runs(steps.RESTART_VIRTUAL_MACHINE),
+    command="restart",
 )
 START_GRACE_PERIOD = RemoteAction(
     "startGracePeriod",
