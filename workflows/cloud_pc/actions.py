@@ -204,14 +204,8 @@ CANCEL_GRACE_PERIOD = RemoteAction(
     at_once=_cancel_grace_period,
 )
 
-ACTIONS: tuple[RemoteAction[Any], ...] = (
-    REPROVISION,
-    DEPROVISION,
-    RESTART,
-    START_GRACE_PERIOD,
-    CANCEL_GRACE_PERIOD,
-    END_GRACE_PERIOD,
-)
+_ROWS: list[Any] = [row for row in globals().values() if isinstance(row, RemoteAction)]
+ACTIONS: tuple[RemoteAction[Any], ...] = tuple(_ROWS)
 """Every action."""
 
 
