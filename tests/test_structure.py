@@ -97,15 +97,19 @@ def test_what_would_not_replay_is_refused_by_the_linter(code: str, rule: str, fo
 def test_a_row_without_implementation_keeps_the_worker_from_starting(
     clients: CloudClients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forgotten = replace(steps.RESTART_VIRTUAL_MACHINE, name="sync_time")
+    forgotten = replace(steps.RESTART_VIRTUAL_MACHINE, name="made_up")
     monkeypatch.setattr(worker, "ACTIVITIES", (*steps.ACTIVITIES, forgotten))
-    with pytest.raises(
-        worker.ActivitiesError, match=r"^sync_time: in contract/steps.py or in activities/, not in both"
-    ):
+    with pytest.raises(worker.ActivitiesError, match=r"^made_up: in contract/steps.py or in activities/, not in both"):
         worker.activities(clients)
     monkeypatch.setattr(worker, "ACTIVITIES", steps.ACTIVITIES[1:])
     with pytest.raises(worker.ActivitiesError, match=r"^choose_computer_name: "):
         worker.activities(clients)
+
+
+def test_every_step_on_a_living_machine_is_of_an_action() -> None:
+    table = (ROOT / "workflows" / "cloud_pc" / "actions.py").read_text(encoding="utf-8")
+    names = {name for name, row in vars(steps).items() if row in steps.steps_of(Stage.REMOTE_ACTION)}
+    assert names and all(f"steps.{name}" in table for name in names)
 
 
 def test_every_activity_is_implemented_once(clients: CloudClients) -> None:
