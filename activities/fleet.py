@@ -96,7 +96,7 @@ class Fleet:
         """Start the Cloud PCs that are missing, and let grace periods begin and end.
 
         Raises:
-            ApplicationError: `GroupNotFound`; nothing was changed.
+            ApplicationError: `GroupNotFound` or `MembersUnreadable`; nothing was changed.
 
         """
         decision, notes = await self._decide(request)
@@ -316,7 +316,19 @@ async def _signal(client: Client, id: str, name: str, *wish: GraphModel) -> None
 
 
 def _member(user: _GroupMember) -> Member:
-    name = user.user_principal_name or ""
+    """Return a member with their licences.
+
+    Where the worker's identity may read the group and not the users, Graph answers with their ids, and null for all
+    else. That says nothing of licences, and nobody may lose a Cloud PC by it.
+    Source: https://learn.microsoft.com/graph/permissions-overview#limited-information-returned-for-inaccessible-member-objects
+
+    Raises:
+        ApplicationError: `MembersUnreadable`.
+
+    """
+    name, plans, is_enabled = user.user_principal_name, user.assigned_plans, user.account_enabled
+    if name is None or plans is None or is_enabled is None:
+        raise failure("MembersUnreadable", f"Entra ID tells no more of the member {user.id} than the id")
     return Member(
         user=User(
             id=user.id,
@@ -324,9 +336,8 @@ def _member(user: _GroupMember) -> Member:
             display_name=user.display_name or name,
             on_premises_user_principal_name=user.on_premises_user_principal_name,
         ),
-        service_plan_ids=frozenset(
-            str(plan.service_plan_id) for plan in user.assigned_plans or [] if plan.capability_status in _GRANTED
-        ),
-        account_enabled=bool(user.account_enabled),
+        service_plan_ids=frozenset(str(plan.service_plan_id) for plan in plans if plan.capability_status in _GRANTED),
+        account_enabled=is_enabled,
+        # Of an account that was never synchronized, null is what Graph answers.
         is_synchronized=bool(user.on_premises_sync_enabled),
     )

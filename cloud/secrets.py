@@ -32,18 +32,21 @@ class Secrets:
 
         """
         if reference.environment_variable:
-            value = self._environment.get(reference.environment_variable)
-            if not value:
+            value = self._environment.get(reference.environment_variable, "")
+            if not value.strip():
                 raise failure("SecretNotSet", f"{reference.environment_variable} is not set on this worker")
             return confide(value)
         try:
-            return confide(await self._read_from_key_vault(reference.key_vault_secret_id or ""))
+            value = await self._read_from_key_vault(reference.key_vault_secret_id or "")
         except HttpResponseError as error:
             if error.status_code == HTTPStatus.NOT_FOUND:
                 raise failure("SecretNotFound", f"there is no secret {reference.key_vault_secret_id}") from error
             if error.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                 raise failure("SecretUnreadable", f"{reference.key_vault_secret_id} cannot be read") from error
             raise
+        if not value.strip():
+            raise failure("SecretNotFound", f"the secret {reference.key_vault_secret_id} is empty")
+        return confide(value)
 
     async def _read_from_key_vault(self, id: str) -> str:
         address = urlsplit(id)

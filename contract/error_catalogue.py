@@ -312,7 +312,10 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     # Secrets
     _terminal(
-        "SecretNotFound", "the Key Vault has no such secret", "correct keyVaultSecretId in the connection", _DOMAIN
+        "SecretNotFound",
+        "the Key Vault has no such secret, or an empty one",
+        "correct keyVaultSecretId in the connection, or the secret",
+        _DOMAIN,
     ),
     _terminal(
         "SecretNotSet",
@@ -339,6 +342,11 @@ CATALOGUE: tuple[Entry, ...] = (
     _terminal("NotImplemented", "Graph does not offer this in the cloud in use", DEFAULT_REMEDY, _INTUNE),
     _terminal("UserNotFound", "Entra ID knows no such user", "correct the user"),
     _terminal("GroupNotFound", "Entra ID knows no such group", "correct the groupId of the policy's assignment"),
+    _terminal(
+        "MembersUnreadable",
+        "the application may read the group, but not the users in it",
+        "grant the Graph permission User.Read.All and consent to it; nobody has lost a Cloud PC",
+    ),
     _terminal("UserDisabled", "the user's account is disabled", "enable the account"),
     _terminal(
         "UserNotSynchronized",

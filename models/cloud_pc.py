@@ -153,6 +153,8 @@ class CloudPc(GraphModel):
     computer_name: str
     region: str
     """Azure region; empty until the network of a connection has been looked at."""
+    on_premises_connection_id: str | None = None
+    """Id of the Azure network connection in use; None in a Microsoft-hosted network, and where it is not known."""
     on_premises_connection_name: str | None = None
     """Display name of the Azure network connection in use; None in a Microsoft-hosted network."""
     join_type: str

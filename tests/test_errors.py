@@ -1,7 +1,10 @@
 """How Azure and Graph failures become transient or terminal."""
 
+import html
+import json
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -12,8 +15,11 @@ from temporalio.exceptions import ApplicationError
 from activities.users import Users
 from cloud.clients import CloudClients
 from cloud.errors import retry_after
+from cloud.execution.context import confide
+from cloud.secrets import Secrets
 from contract.errors import FailureDetails
 from contract.users import FindUserInput
+from models.azure_network_connection import SecretReference
 from models.validation import MAX_MESSAGE, bounded
 from simulator.faults import Fault
 from simulator.server import SimulatorServer
@@ -135,3 +141,38 @@ async def test_sign_in_failures(
         scope = f"{simulator.cloud.base_url}/.default"
         failed = await failure_of(lambda: credential.get_token(scope))
     assert failed.non_retryable is not retried and "cannot sign in" in failed.message
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        'Pa"ss\\w\u00f6rd<1>',
+        json.dumps('Pa"ss\\w\u00f6rd<1>'),
+        html.escape('Pa"ss\\w\u00f6rd<1>'),
+        quote('Pa"ss\\w\u00f6rd<1>', safe=""),
+        'Pa""ss\\w\u00f6rd<1>',
+    ],
+    ids=["plain", "JSON", "XML", "URL", "quoted twice"],
+)
+async def test_a_secret_is_hidden_however_it_is_written(written: str) -> None:
+    async def fails() -> None:
+        confide('Pa"ss\\w\u00f6rd<1>')
+        raise OSError(f"the guest said {written} and no more")
+
+    failed = await failure_of(fails)
+    assert failed.message in ("the guest said … and no more", 'the guest said "…" and no more')
+
+
+async def test_an_empty_secret_is_refused_and_hides_nothing() -> None:
+    reference = SecretReference(environment_variable="CLOUD_PC_EMPTY")
+
+    async def fails() -> None:
+        await Secrets(None, {"CLOUD_PC_EMPTY": "  "}).read(reference)  # type: ignore[arg-type] - no Key Vault is asked
+
+    assert (await failure_of(fails)).type == "SecretNotSet"
+
+    async def says() -> None:
+        confide("")
+        raise OSError("joined corp")
+
+    assert (await failure_of(says)).message == "joined corp"

@@ -38,19 +38,37 @@ def required(request: Any, model: type[_Input]) -> _Input:
     """
     if isinstance(request, model):
         return request
-    if workflow.unsafe.is_replaying():
-        # It was accepted once: what lives must not end because a later version is stricter.
-        raise RuntimeError(f"the input is no {model.__name__} any more")
     reason = f"input: give one {model.__name__} as JSON"
     if isinstance(request, RawValue) and request.payload.data:
         try:
             model.model_validate_json(request.payload.data)
         except ValidationError as error:
             reason = one_line(error, model)
-    raise ApplicationError(reason, type=INVALID_INPUT, non_retryable=True)
+    raise invalid_input(reason)
 
 
-_REFUSED_KEPT = 5
+def invalid_input(reason: str, kind: str = INVALID_INPUT) -> Exception:
+    """Return the error of an input that cannot be used.
+
+    Args:
+        reason: What is wrong, and the remedy.
+        kind: Type of the failure.
+
+    Returns:
+        For a fresh start, and in an update, an `ApplicationError` that ends it. A run that was accepted once must not
+        end because a later worker is stricter: for one that is replayed, continued or reset, an error that fails the
+        workflow task, which the server gives to workers again and again until one can use the input.
+
+    """
+    info = workflow.info()
+    is_fresh = info.continued_run_id is None and info.run_id == info.original_execution_run_id
+    if (is_fresh and not workflow.unsafe.is_replaying()) or workflow.current_update_info() is not None:
+        return ApplicationError(reason, type=kind, non_retryable=True)
+    return RuntimeError(f"the input cannot be used any more: {reason}")
+
+
+REFUSED_KEPT = 5
+"""How many refused signals a workflow shows."""
 NOTHING = RawValue(Payload())
 """Default of a signal's and an update's payload, which are taken raw.
 
@@ -79,7 +97,7 @@ def no_such_signal(name: str, known: Sequence[str]) -> ApplicationError:
 
 def with_refused(refused: tuple[RefusedSignal, ...], signal: str, error: ApplicationError) -> tuple[RefusedSignal, ...]:
     """Return the signals that were refused, with one more; the last ones are kept."""
-    return (*refused, RefusedSignal(signal=signal, date_time=workflow.now(), error=error.message))[-_REFUSED_KEPT:]
+    return (*refused, RefusedSignal(signal=signal, date_time=workflow.now(), error=error.message))[-REFUSED_KEPT:]
 
 
 def usable_connections(
@@ -99,4 +117,4 @@ def usable_connections(
     try:
         return connections_of(policy, connections)
     except UnusableConnectionError as error:
-        raise ApplicationError(f"{field}{error}", type="UnusableConnection", non_retryable=True) from error
+        raise invalid_input(f"{field}{error}", "UnusableConnection") from error

@@ -75,10 +75,8 @@ class ApplyRequest(WorkflowInput):
         for number, assignment in enumerate(self.policy.assignments):
             plan = assignment.service_plan_id
             if plan and not self.service_plans.find(plan):
-                raise ApplicationError(
-                    f"policy.assignments[{number}].servicePlanId: {plan}: no such service plan",
-                    type=messages.INVALID_INPUT,
-                    non_retryable=True,
+                raise messages.invalid_input(
+                    f"policy.assignments[{number}].servicePlanId: {plan}: no such service plan"
                 )
         return self.model_copy(update={"connections": connections})
 

@@ -77,6 +77,10 @@ class RolloutRequest(WorkflowInput):
     """Those that have not begun, where this run goes on with a rollout."""
     known: RolloutStatus | None = None
     """How far it is, where this run goes on with a rollout."""
+    finished_since_resume: int = 0
+    """How many have ended since the begin, or the last `resume`, in earlier runs."""
+    failed_since_resume: int = 0
+    """How many of those failed."""
 
 
 class NoParticulars(GraphModel):
@@ -93,7 +97,8 @@ class RolloutWorkflow:
         self._status = self._request.known or RolloutStatus(
             rollout_id=self._request.rollout_id, policy_id=self._request.policy.id, state=RolloutState.RUNNING
         )
-        self._finished_since_resume = self._failed_since_resume = 0
+        self._finished_since_resume = self._request.finished_since_resume
+        self._failed_since_resume = self._request.failed_since_resume
 
     @workflow.run
     async def run(self, request: RolloutRequest = messages.NO_INPUT) -> RolloutStatus:
@@ -124,11 +129,19 @@ class RolloutWorkflow:
             size = self._request.canary_size if is_canary else self._request.wave_size
             wave, ids = ids[:size], ids[size:]
             self._update(waves=self._status.waves + 1, in_wave=len(wave), remaining=len(ids))
-            await self._reprovision(wave, wish)
+            if not await self._reprovision(wave, wish):
+                # Those that were asked already do not begin again.
+                ids = wave + ids
+                self._update(remaining=len(ids), waves=self._status.waves - 1)
             if self._is_aborted:
                 return self._status
             if ids and workflow.info().is_continue_as_new_suggested():
-                changes = {"cloud_pc_ids": tuple(ids), "known": self._status}
+                changes = {
+                    "cloud_pc_ids": tuple(ids),
+                    "known": self._status,
+                    "finished_since_resume": self._finished_since_resume,
+                    "failed_since_resume": self._failed_since_resume,
+                }
                 workflow.continue_as_new(self._request.model_copy(update=changes))
         self._update(state=RolloutState.COMPLETED, problem="")
         return self._status
@@ -139,11 +152,17 @@ class RolloutWorkflow:
         chosen = await runner.run(steps.CHOOSE_CLOUD_PCS, wanted, about=policy.display_name)
         return chosen.cloud_pc_ids
 
-    async def _reprovision(self, wave: list[str], wish: Reprovision) -> None:
-        """Reprovision a wave and wait for its end, or for an abort."""
+    async def _reprovision(self, wave: list[str], wish: Reprovision) -> bool:
+        """Reprovision a wave and wait for its end, or for an abort; return whether it could begin."""
         what = f"wave {self._status.waves} of {len(wave)}"
         start = StartWaveInput(cloud_pc_ids=tuple(wave), wish=wish)
-        await runner.run(steps.START_WAVE, start, about=what, priority=runner.REGULAR)
+        try:
+            await runner.run(steps.START_WAVE, start, about=what, priority=runner.REGULAR)
+        except ActivityFailedError as error:
+            self._pause(
+                f"the wave could not begin: {error.why.code}: {error.why.message}; send the signal resume or abort"
+            )
+            return False
         look = AwaitWaveInput(cloud_pc_ids=tuple(wave), rollout_id=self._request.rollout_id)
         ended = asyncio.ensure_future(runner.run(steps.AWAIT_WAVE, look, about=what, priority=runner.REGULAR))
         aborted = asyncio.ensure_future(workflow.wait_condition(lambda: self._is_aborted))
@@ -153,11 +172,11 @@ class RolloutWorkflow:
                 # What was asked for goes on; only nobody waits for it.
                 ended.cancel()
                 await asyncio.gather(ended, return_exceptions=True)
-                return
+                return True
             result = await ended
         except ActivityFailedError as error:
             self._pause(f"the wave has not ended: {error.why.code}: {error.why.message}; {error.why.remedy}")
-            return
+            return True
         finally:
             aborted.cancel()
         self._finished_since_resume += result.reprovisioned + len(result.failed)
@@ -173,6 +192,7 @@ class RolloutWorkflow:
         if self._failed_since_resume > limit * self._finished_since_resume:
             failed = f"{self._failed_since_resume} of {self._finished_since_resume} failed, more than {limit:.0%}"
             self._pause(f"{failed}: look at them, then send the signal resume or abort")
+        return True
 
     @property
     def _is_aborted(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from temporalio import activity
 from temporalio.client import AsyncActivityCancelledError
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
@@ -14,6 +15,7 @@ from cloud.errors import application_error
 from cloud.execution import context, lease
 from cloud.execution.heartbeat import heartbeats
 from contract.activity import StepResult
+from models.validation import bounded
 
 _PROMPT = 1 / 3
 """An attempt that reaches its worker within this part of the time until it counts as dead is surely this worker's:
@@ -43,9 +45,9 @@ class _Boundary(ActivityInboundInterceptor):
                 await _see_that_it_is_ours(info)
                 result = await super().execute_activity(input)
             except Exception as error:
-                failure = application_error(error, attempt)
-                if failure is None:
-                    raise
+                # What is no failure of a service may repeat a secret all the same.
+                words = bounded(context.hidden(str(error)))
+                failure = application_error(error, attempt) or ApplicationError(words, type=type(error).__name__)
                 raise failure from None
             if isinstance(result, StepResult):
                 result = result.model_copy(update={"attempts": attempt, "detail": context.hidden(result.detail)})

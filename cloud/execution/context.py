@@ -1,9 +1,12 @@
 """What an attempt of an activity carries along: its lease, its heart, and the secrets that it has come to know."""
 
+import html
+import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from urllib.parse import quote, quote_plus
 
 from temporalio import activity
 
@@ -68,7 +71,26 @@ def confide(secret: str) -> str:
 
 
 def hidden(text: str) -> str:
-    """Return the text without the secrets of this attempt: a service or a guest may have repeated one."""
-    for secret in current().secrets:
-        text = text.replace(secret, "…")
+    """Return the text without the secrets of this attempt, which a service or a guest may have repeated or escaped."""
+    spellings = {spelling for secret in current().secrets for spelling in _spellings(secret)}
+    for spelling in sorted(spellings, key=len, reverse=True):
+        text = text.replace(spelling, "…")
     return text
+
+
+def _spellings(secret: str) -> set[str]:
+    """Return a secret as it is written in plain text, JSON, XML, a URL, and PowerShell's quotes."""
+    spellings = {
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        html.escape(secret),
+        html.escape(secret, quote=False),
+        quote(secret, safe=""),
+        quote(secret),
+        quote_plus(secret),
+        secret.replace("'", "''"),
+        secret.replace('"', '""'),
+        secret.replace('"', '`"'),
+    }
+    return {spelling for spelling in spellings if spelling.strip()}

@@ -13,7 +13,9 @@ from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.testing import WorkflowEnvironment
 
+from activities.fleet import _GroupMember
 from cloud.clients import CloudClients
+from cloud.errors import failure
 from contract import search_attributes
 from local_stack import DEV_SERVER_ARGUMENTS, TEMPORAL
 from models.cloud_pc import CloudPc, CloudPcStatus
@@ -279,6 +281,61 @@ async def test_a_group_that_is_gone_takes_nothing_away(fleet: Fleet) -> None:
     assert (await fleet.cloud_pc(ADA).query(CloudPcWorkflow.cloud_pc)).status == CloudPcStatus.PROVISIONED
     fleet.lab.cloud.directory.members[GROUP], fleet.lab.cloud.directory.groups[GROUP] = members, group
     assert (await fleet.reconcile()).state == PolicyState.WAITING
+
+
+@pytest.mark.parametrize("hours", [0, 1], ids=["at once", "with a grace period"])
+async def test_members_that_cannot_be_read_lose_nothing(
+    fleet: Fleet, hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the application may read the group and not its users: null in every property but the id."""
+    fleet.add(GRACE)
+    await fleet.apply(fleet.request(gracePeriodInHours=hours, assignments=[{"groupId": GROUP, "servicePlanId": PLAN}]))
+    for user in (ADA, GRACE):
+        await fleet.provisioned(user)
+    machines = fleet.lab.exists("Microsoft.Compute/virtualMachines")
+
+    async def unreadable(self: Any, group_id: str) -> Any:
+        for id in fleet.members:
+            yield _GroupMember(id=id)
+
+    monkeypatch.setattr("activities.fleet.Fleet._members", unreadable)
+    status = await fleet.reconcile()
+    assert status.state == PolicyState.FAILED
+    assert "MembersUnreadable" in status.problem and "User.Read.All" in status.problem
+    assert fleet.lab.exists("Microsoft.Compute/virtualMachines") == machines
+    for user in (ADA, GRACE):
+        pc = await fleet.cloud_pc(user).query(CloudPcWorkflow.cloud_pc)
+        assert pc.status == CloudPcStatus.PROVISIONED and pc.remote_actions == ()
+
+
+async def test_a_wave_that_cannot_begin_pauses_the_rollout_and_begins_after_resume(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.add(GRACE)
+    await fleet.apply(fleet.request(assignments=[{"groupId": GROUP, "servicePlanId": PLAN}]))
+    for user in (ADA, GRACE):
+        await fleet.provisioned(user)
+    await asyncio.sleep(0.3)
+
+    async def refused(client: Any, id: str, name: str, *request: Any) -> None:
+        raise failure("GroupNotFound", "nobody can be asked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("activities.fleet._signal", refused)
+        handle = await fleet.lab.client.start_workflow(
+            RolloutWorkflow.run,
+            RolloutRequest(rollout_id="r1", policy=policy(id="engineering"), everyone=True, canary_size=1),
+            id="rollout-engineering",
+            task_queue=fleet.lab.task_queue,
+        )
+        async with asyncio.timeout(30):
+            while (status := await handle.query(RolloutWorkflow.rollout)).state != RolloutState.PAUSED:
+                await asyncio.sleep(0.05)
+    assert "could not begin" in status.problem and (status.waves, status.remaining) == (0, 2)
+    await handle.signal("resume")
+    async with asyncio.timeout(60):
+        ended = await handle.result()
+    assert (ended.state, ended.reprovisioned, ended.waves) == (RolloutState.COMPLETED, 2, 2)
 
 
 async def test_an_edit_touches_no_cloud_pc_until_it_is_reprovisioned(fleet: Fleet) -> None:

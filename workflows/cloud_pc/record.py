@@ -30,6 +30,7 @@ from models.cloud_pc import (
 from models.provisioning_policy import DomainJoinConfiguration, DomainJoinType
 from workflows import runner
 from workflows.cloud_pc.view import details
+from workflows.messages import invalid_input
 
 _Input = TypeVar("_Input", bound=GraphModel)
 _Result = TypeVar("_Result", bound=StepResult)
@@ -71,14 +72,29 @@ class CloudPcRecord:
         self.enter(self._place_of(request.cloud_pc) if request.cloud_pc else self._configuration)
 
     def _place_of(self, pc: CloudPc) -> DomainJoinConfiguration:
-        """Return where a Cloud PC was made that exists."""
+        """Return where a Cloud PC was made that exists.
+
+        Raises:
+            ApplicationError: `InvalidInput`: it was made at none of the policy's places, or at which is not sure.
+
+        """
         names = {connection.id: connection.display_name for connection in self._request.connections}
-        return next(
+        places = [
             place
             for place in self._request.policy.domain_join_configurations
-            if names.get(place.on_premises_connection_id or "") == pc.on_premises_connection_name
-            and place.region_name in (None, pc.region)
-        )
+            if place.region_name in (None, pc.region)
+            and (
+                place.on_premises_connection_id == pc.on_premises_connection_id
+                # Noted since it is known that display names are not unique.
+                if pc.on_premises_connection_id
+                else names.get(place.on_premises_connection_id or "") == pc.on_premises_connection_name
+            )
+        ]
+        if len(places) != 1:
+            raise invalid_input(
+                f"cloudPc: made at {len(places)} of the policy's places; give the policy and connections of its making"
+            )
+        return places[0]
 
     def propose_computer_name(self) -> str:
         """Return a name after the policy's template, another one each time."""
@@ -99,6 +115,7 @@ class CloudPcRecord:
         known = self._request.cloud_pc
         self.update(
             region=configuration.region_name or (known.region if known else ""),
+            on_premises_connection_id=connection.id if connection else None,
             on_premises_connection_name=connection.display_name if connection else None,
         )
 

@@ -47,6 +47,8 @@ class CloudPcWorkflow:
         self._cancelled = False
         self._ends = False
         self._busy = True
+        self._refused_at: datetime | None = None
+        self._refused_in_task = 0
 
     @workflow.run
     async def run(self, request: CloudPcRequest = NO_INPUT) -> CloudPc:
@@ -293,7 +295,13 @@ class CloudPcWorkflow:
         return self.record.cloud_pc.rollout_id, asked_for
 
     def refuse(self, signal: str, error: ApplicationError) -> None:
-        """Note why a signal was refused."""
+        """Note why a signal was refused; of a burst the first few: a workflow task has 2 seconds for all of it."""
+        now = workflow.now()
+        # A workflow's clock stands still within a task.
+        self._refused_in_task = self._refused_in_task + 1 if now == self._refused_at else 1
+        self._refused_at = now
+        if self._refused_in_task > messages.REFUSED_KEPT:
+            return
         refused = messages.with_refused(self.record.cloud_pc.refused_signals, signal, error)
         self.record.update(refused_signals=refused)
 
