@@ -39,7 +39,7 @@ from contract import search_attributes
 from contract.errors import read_failure
 from contract.steps import STEPS, step_named
 from domain.status import SETTLED, is_settled
-from models.audit import OLDER_THAN, Finding, FindingState
+from models.audit import MAX_REPAIRED, OLDER_THAN, Finding, FindingState
 from models.azure_network_connection import AzureNetworkConnection, UnusableConnectionError, connections_of
 from models.base import GraphModel
 from models.cloud_pc import CloudPc, CloudPcStatus, StepState, StepStatus
@@ -483,8 +483,18 @@ def doctor(
     help="Age below which --repair takes nothing away.",
 )
 @click.option("--yes", is_flag=True, help="With --repair: do not ask.")
+@click.option(
+    "--max",
+    "max_computers",
+    type=click.IntRange(min=0),
+    default=MAX_REPAIRED,
+    show_default=True,
+    help="With --repair: computers that may be removed; where there are more, none is.",
+)
 @_as_json
-def audit(connection_files: tuple[Path, ...], repair: bool, older_than: float, yes: bool, as_json: bool) -> int:
+def audit(
+    connection_files: tuple[Path, ...], repair: bool, older_than: float, yes: bool, max_computers: int, as_json: bool
+) -> int:
     """Compare what exists in Azure, Entra ID and Intune with the Cloud PCs that there are.
 
     Orphans and missing parts are listed, each with the command that mends it; nothing is changed without --repair.
@@ -499,7 +509,9 @@ def audit(connection_files: tuple[Path, ...], repair: bool, older_than: float, y
         )
     connections = tuple(load_connection(file) for file in connection_files)
     return asyncio.run(
-        _audit(AuditRequest(connections=connections, older_than_minutes=older_than), repair, yes, as_json)
+        _audit(
+            AuditRequest(connections=connections, older_than_minutes=older_than), repair, yes, max_computers, as_json
+        )
     )
 
 
@@ -777,17 +789,12 @@ def _requester() -> str:
 async def _ask(name: str, action: RemoteAction[Any], request: ActionRequest, wait: bool, as_json: bool) -> int:
     client = await connect()
     handle = await _find(client, name)
-    try:
-        async with _answers():
-            # Its overloads are partly untyped in the SDK.
-            untyped: Any = handle
-            accepted: Accepted = await untyped.execute_update(
-                action.name, request, result_type=Accepted, rpc_timeout=_ANSWER_WITHIN
-            )
-    except WorkflowUpdateFailedError as error:
-        raise StarterError(f"{name}: {read_failure(error.cause).message}", ExitCode.FAILED) from error
-    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
-        raise StarterError(f"{name}: no answer; is worker.py running?", ExitCode.NO_ANSWER) from error
+    async with _answers():
+        # Its overloads are partly untyped in the SDK.
+        untyped: Any = handle
+        accepted: Accepted = await untyped.execute_update(
+            action.name, request, result_type=Accepted, rpc_timeout=_ANSWER_WITHIN
+        )
     if wait:
         return await _follow(handle, as_json, action_id=accepted.action_id)
     if as_json:
@@ -845,7 +852,7 @@ async def _doctor(request: DoctorRequest, as_json: bool) -> int:
     return ExitCode.FAILED if any(check.state == CheckState.FAILED for check in response.checks) else ExitCode.DONE
 
 
-async def _audit(request: AuditRequest, repair: bool, yes: bool, as_json: bool) -> int:
+async def _audit(request: AuditRequest, repair: bool, yes: bool, max_computers: int, as_json: bool) -> int:
     client = await connect()
     # A name of its own each time: an audit under way may be looking with other options.
     number = uuid.uuid4().hex[:8]
@@ -876,7 +883,7 @@ async def _audit(request: AuditRequest, repair: bool, yes: bool, as_json: bool) 
     async with _answers():
         response: RepairResponse = await client.execute_workflow(
             RepairWorkflow.run,
-            RepairRequest(**dict(request), finding_ids=chosen),
+            RepairRequest(**dict(request), finding_ids=chosen, max_computers=max_computers),
             id=f"audit-repair-{number}",
             task_queue=TASK_QUEUE,
         )
@@ -967,6 +974,12 @@ async def _answers() -> AsyncGenerator[None, None]:
         why = read_failure(error.cause)
         code = ExitCode.NOT_FOUND if why.code == "UserNotFound" else ExitCode.FAILED
         raise StarterError(f"{why.code}: {why.message}; {why.remedy}", code) from error
+    except WorkflowUpdateFailedError as error:
+        raise StarterError(read_failure(error.cause).message, ExitCode.FAILED) from error
+    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+        raise StarterError(
+            "no answer; is worker.py running? What was asked for may go on when it is", ExitCode.NO_ANSWER
+        ) from error
     except WorkflowQueryFailedError as error:
         raise StarterError(f"the worker cannot answer: {error}", ExitCode.NO_ANSWER) from error
     except RPCError as error:

@@ -77,13 +77,15 @@ class Deprovisioning:
         group, owner = self._groups.get(cloud_pc.resource_group_id), cloud_pc.cloud_pc_id
         if await self._machines.is_somebody_elses(cloud_pc):
             return StepResult(detail=f"{name} belongs to somebody else")
-        # A disk has no tags of its own; the machine that it was made with is gone.
-        for operations, resource, tagged in (
-            (group.compute.virtual_machines, name, owner),
-            (group.network.network_interfaces, naming.network_interface_name(name), owner),
-            (group.compute.disks, naming.os_disk_name(name), None),
+        for operations, resource in (
+            (group.compute.virtual_machines, name),
+            (group.network.network_interfaces, naming.network_interface_name(name)),
         ):
-            await remove(operations, (group.name, resource), poll_interval=self._poll_interval, owner=tagged)
+            await remove(operations, (group.name, resource), poll_interval=self._poll_interval, owner=owner)
+        if cloud_pc.is_name_chosen:
+            # A disk has no tags of its own: it is known by the name, and the machine that it was made with is gone.
+            disk = (group.name, naming.os_disk_name(name))
+            await remove(group.compute.disks, disk, poll_interval=self._poll_interval, owner=None)
         await self._reservations.remove(cloud_pc)
         return StepResult(detail=f"{name} deleted")
 

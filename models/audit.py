@@ -7,6 +7,8 @@ from models.base import GraphModel
 
 MAX_FINDINGS = 500
 """How many findings one answer holds; Temporal takes no payload of more than 2 MiB."""
+MAX_REPAIRED = 10
+"""How many computers one repair removes, unless the admin says otherwise."""
 OLDER_THAN = 120
 """Age in minutes below which nothing is taken away, unless the admin says otherwise."""
 

@@ -114,6 +114,8 @@ class CloudPcReference(GraphModel):
     domain_join_type: DomainJoinType = DomainJoinType.AZURE_AD_JOIN
     entra_device_id: str | None = None
     """`deviceId` of the Entra device, once it is known: Intune knows the machine by it even when that is gone."""
+    is_name_chosen: bool = True
+    """Whether the computer name was found to be nobody's; until then it is a proposal, and nothing by it is ours."""
 
 
 class CloudPcRequest(WorkflowInput):
@@ -151,6 +153,8 @@ class CloudPc(GraphModel):
     service_plan: str
     user: User
     computer_name: str
+    is_name_chosen: bool = True
+    """Whether the computer name was found to be nobody's; until then it is a proposal that may be somebody's."""
     region: str
     """Azure region; empty until the network of a connection has been looked at."""
     on_premises_connection_id: str | None = None

@@ -1,8 +1,9 @@
 """The audit: what should not exist, what is missing, and on demand the removal of what is orphaned."""
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError, is_cancelled_exception
@@ -13,7 +14,7 @@ from contract.audit import AuditInput, AuditResult, OrphanedComputer
 from contract.deprovisioning import RemoveComputerAccountInput, RevokeRolesInput
 from contract.errors import ActivityFailedError, read_failure
 from domain.audit import RESOURCE_KINDS
-from models.audit import OLDER_THAN, Finding, PartKind
+from models.audit import MAX_REPAIRED, OLDER_THAN, Finding, PartKind
 from models.azure_network_connection import AzureNetworkConnection
 from models.base import GraphModel, WorkflowInput
 from models.cloud_pc import Stage
@@ -50,6 +51,8 @@ class RepairRequest(AuditRequest):
 
     finding_ids: tuple[str, ...]
     """The orphans that may be removed."""
+    max_computers: Annotated[int, Field(ge=0)] = MAX_REPAIRED
+    """How many computers may be removed; where there are more, none is."""
 
 
 class Repaired(GraphModel):
@@ -107,6 +110,12 @@ class RepairWorkflow:
             # What has come to light since the admin looked was not agreed to, nor is what it belongs to.
             if agreed.issuperset(computer.finding_ids):
                 chosen.setdefault(computer.workflow_id, []).append(computer)
+        number = sum(map(len, chosen.values()))
+        if number > request.max_computers:
+            # From a wrong or a rebuilt namespace a whole fleet looks orphaned.
+            reason = f"{number} computers would be removed, more than --max {request.max_computers}: none was"
+            kept = tuple(_repaired(computer, reason) for several in chosen.values() for computer in several)
+            return RepairResponse(repaired=kept, after=_response(found))
         room = asyncio.Semaphore(_AT_ONCE)
         repaired = await asyncio.gather(*(self._remove(id, chosen[id], room) for id in chosen))
         after = await _audit(request)

@@ -59,13 +59,14 @@ async def provision_core(record: CloudPcRecord, request: CloudPcRequest) -> None
 async def _choose_computer_name(record: CloudPcRecord) -> None:
     # One that was begun before this step existed goes on under the name that it has.
     if record.leaves_out(steps.CHOOSE_COMPUTER_NAME):
+        record.choose_name(record.cloud_pc.computer_name)
         return
     more = (record.propose_computer_name() for _ in range(_PROPOSALS - 1))
     chosen = await record.run(
         steps.CHOOSE_COMPUTER_NAME,
         ChooseComputerNameInput(cloud_pc=record.reference, proposals=(record.cloud_pc.computer_name, *more)),
     )
-    record.rename(chosen.computer_name)
+    record.choose_name(chosen.computer_name)
 
 
 async def _make_machine(record: CloudPcRecord, request: CloudPcRequest) -> VirtualMachine:

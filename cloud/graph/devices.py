@@ -86,10 +86,11 @@ class Devices:
     def is_of(self, device: Device, cloud_pc: CloudPcReference, virtual_machine_id: str) -> bool:
         """Tell whether a device that has the Cloud PC's name is the Cloud PC's.
 
-        A hybrid-joined one is known by the name alone, which was chosen because no device had it.
+        A hybrid-joined one is known by the name alone, which was chosen because no device had it: until it is chosen, a
+        device of that name is somebody else's.
         """
         if cloud_pc.domain_join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN:
-            return self.is_synchronized(device)
+            return cloud_pc.is_name_chosen and self.is_synchronized(device)
         return self.names_machine(device, virtual_machine_id)
 
     async def delete(self, device: Device) -> bool:

@@ -386,19 +386,19 @@ async def test_the_command(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: py
     answers: list[bool] = []
     monkeypatch.setattr(starter.click, "confirm", lambda question: answers.pop())
     request = AuditRequest(older_than_minutes=0)
-    assert await starter._audit(request, False, False, False) == starter.ExitCode.DONE
+    assert await starter._audit(request, False, False, 10, False) == starter.ExitCode.DONE
     handle, pc = await held(lab, steps.JOIN_ENTRA_ID, "PUT", r"extensions/AADLoginForWindows$")
     await terminated(lab, handle)
-    assert await starter._audit(request, False, False, True) == starter.ExitCode.FAILED
+    assert await starter._audit(request, False, False, 10, True) == starter.ExitCode.FAILED
     assert f'"computerName": "{pc.computer_name}"' in capsys.readouterr().out
 
     answers.append(False)
-    assert await starter._audit(request, True, False, False) == starter.ExitCode.FAILED
+    assert await starter._audit(request, True, False, 10, False) == starter.ExitCode.FAILED
     shown = capsys.readouterr().out
     assert shown.count("will be taken away") == len(exists(lab)) == shown.count("az ")
 
     answers.append(True)
-    assert await starter._audit(request, True, False, False) == starter.ExitCode.DONE
+    assert await starter._audit(request, True, False, 10, False) == starter.ExitCode.DONE
     assert f"{pc.computer_name}: gone" in capsys.readouterr().out
     lab.nothing_left()
 

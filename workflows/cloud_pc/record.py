@@ -57,6 +57,7 @@ class CloudPcRecord:
             service_plan=request.service_plan.id,
             user=user,
             computer_name=self.propose_computer_name(),
+            is_name_chosen=False,
             region="",
             join_type=policy.domain_join_type,
             single_sign_on=policy.enable_single_sign_on,
@@ -101,8 +102,9 @@ class CloudPcRecord:
         user_name = self._request.user.user_principal_name.partition("@")[0]
         return self._request.policy.computer_name(user_name, self._names)
 
-    def rename(self, computer_name: str) -> None:
-        """Note what the computer is called."""
+    def choose_name(self, computer_name: str) -> None:
+        """Note what the computer is called from now on, a name that is nobody's."""
+        self.update(is_name_chosen=True)
         if computer_name != self.cloud_pc.computer_name:
             self.update(computer_name=computer_name)
             updates: list[SearchAttributeUpdate[Any]] = [search_attributes.COMPUTER_NAME.value_set(computer_name)]
@@ -144,6 +146,7 @@ class CloudPcRecord:
             resource_group_id=self.connection.resource_group_id if self.connection else None,
             domain_join_type=self._configuration.domain_join_type,
             entra_device_id=pc.entra_device_id,
+            is_name_chosen=pc.is_name_chosen,
         )
 
     @property
