@@ -2,18 +2,14 @@
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
 import pytest
 from azure.core import AsyncPipelineClient
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ODataV4Format
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.identity.aio import EnvironmentCredential
-from azure.mgmt.authorization.aio import AuthorizationManagementClient
-from azure.mgmt.compute.aio import ComputeManagementClient
-from azure.mgmt.desktopvirtualization.aio import DesktopVirtualizationMgmtClient
-from azure.mgmt.network.aio import NetworkManagementClient
 
 from cloud.clients import CloudClients
 from cloud.settings import Settings
@@ -30,13 +26,26 @@ def network_id(kind: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Clients:
-    """The SDK clients of one subscription."""
+    """The SDK clients of one subscription.
+
+    They are untyped: the operations take bodies as plain JSON, which their overloads do not have, and every attribute
+    of what they answer is optional.
+    """
 
     settings: Settings
-    compute: ComputeManagementClient
-    network: NetworkManagementClient
-    authorization: AuthorizationManagementClient
-    desktop_virtualization: DesktopVirtualizationMgmtClient
+    compute: Any
+    network: Any
+    authorization: Any
+    desktop_virtualization: Any
+
+
+class Refusal(Protocol):
+    """The SDK's error with what Azure Resource Manager says in every one, which the SDK's own type has as optional."""
+
+    status_code: int | None
+    message: str
+    error: ODataV4Format
+    response: AsyncHttpResponse
 
 
 class Arm:
@@ -177,17 +186,17 @@ def run_command_body(script: str, **properties: Any) -> dict[str, Any]:
     return {"location": "westeurope", "properties": {"source": {"script": script}, **properties}}
 
 
-async def refusal(request: Awaitable[Any]) -> HttpResponseError:
+async def refusal(request: Awaitable[Any]) -> Refusal:
     """Return the error with which a request fails; the result of what it began is awaited, too."""
     with pytest.raises(HttpResponseError) as failure:
         poller = await request
         if hasattr(poller, "result"):
             await poller.result()
-    return failure.value
+    assert failure.value.error is not None and failure.value.response is not None
+    return cast(Refusal, failure.value)
 
 
 async def code_of(request: Awaitable[Any]) -> tuple[int | None, str]:
     """Return HTTP status and ARM code with which a request fails."""
     error = await refusal(request)
-    assert error.error is not None
     return error.status_code, error.error.code or ""

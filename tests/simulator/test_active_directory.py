@@ -59,7 +59,7 @@ def join(
     return arm.clients.compute.virtual_machine_extensions.begin_create_or_update(GROUP, name, "join-domain", body)
 
 
-async def joined(arm: Arm, name: str = "CPC-1", **settings: str) -> Guest:
+async def joined(arm: Arm, name: str = "CPC-1", **settings: Any) -> Guest:
     """Make a machine and join it."""
     guest = await machine(arm, name)
     await (await join(arm, name, **settings)).result()
@@ -75,7 +75,7 @@ async def instance_view(arm: Arm, name: str = "CPC-1") -> Any:
 async def win32_codes(arm: Arm, **changes: Any) -> list[int]:
     """Return the Win32 errors that a join fails with, as the instance view names them."""
     error = await refusal(join(arm, **changes))
-    assert error.error is not None and error.error.code == "VMExtensionProvisioningError"
+    assert error.error.code == "VMExtensionProvisioningError"
     domain = changes.get("Name", DOMAIN)
     assert f"Error message: 'Exception(s) occurred while joining Domain '{domain}''" in error.message
     view = await instance_view(arm)

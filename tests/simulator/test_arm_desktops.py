@@ -21,7 +21,7 @@ from simulator.cloud import RESOURCE_GROUP as GROUP
 from simulator.cloud import SUBSCRIPTION_ID
 from simulator.server import SimulatorServer
 
-from .arm import GROUP_ID, Arm
+from .arm import GROUP_ID, Arm, refusal
 
 USER_LOGIN = "fb879df8-f326-4884-b1cf-06f3ad86be52"
 POOL = {
@@ -176,16 +176,13 @@ async def test_role_assignments(arm: Arm) -> None:
     assert arm.cloud.ledger.entries[-1].effect == "none"
     with pytest.raises(ResourceExistsError) as exists:
         await roles.create(machine.id, other, body_of(first))
-    assert exists.value.error.code == "RoleAssignmentExists"
-    with pytest.raises(HttpResponseError) as update:
-        await roles.create(machine.id, name, body_of(second))
-    assert update.value.error.code == "RoleAssignmentUpdateNotPermitted"
-    with pytest.raises(HttpResponseError) as unknown:
-        await roles.create(machine.id, other, body_of(str(uuid.uuid4())))
-    assert unknown.value.error.code == "PrincipalNotFound"
-    with pytest.raises(HttpResponseError) as role:
-        await roles.create(machine.id, other, body_of(second, str(uuid.uuid4())))
-    assert role.value.error.code == "RoleDefinitionDoesNotExist"
+    assert exists.value.error and exists.value.error.code == "RoleAssignmentExists"
+    update = await refusal(roles.create(machine.id, name, body_of(second)))
+    assert update.error.code == "RoleAssignmentUpdateNotPermitted"
+    unknown = await refusal(roles.create(machine.id, other, body_of(str(uuid.uuid4()))))
+    assert unknown.error.code == "PrincipalNotFound"
+    role = await refusal(roles.create(machine.id, other, body_of(second, str(uuid.uuid4()))))
+    assert role.error.code == "RoleDefinitionDoesNotExist"
 
     wide = await roles.create(GROUP_ID, other, body_of(second))
     assert [found.id async for found in roles.list_for_scope(machine.id)] == [made.id, wide.id]

@@ -306,8 +306,8 @@ async def test_the_extension_joins_and_enrols(arm: Arm) -> None:
     [device] = arm.cloud.directory.devices.values()
     assert (guest.entra_joined, guest.entra_device_id) == (True, device["deviceId"])
     assert f"[AzureResourceId]:{machine.id}" in device["physicalIds"]
-    for _ in range(20):
-        seen = await arm.clients.compute.virtual_machines.get(GROUP, "pc1", expand="instanceView")
+    operations = arm.clients.compute.virtual_machines
+    *_, seen = [await operations.get(GROUP, "pc1", expand="instanceView") for _ in range(20)]
     assert guest.mdm_enrolled
     assert seen.properties.instance_view.extensions[0].statuses[0].code == "ProvisioningState/succeeded"
     assert seen.resources[0].name == "join"

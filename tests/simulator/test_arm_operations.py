@@ -49,7 +49,7 @@ async def test_a_machine_under_construction(arm: Arm) -> None:
 
 async def test_an_operation_is_resumed_from_its_token(arm: Arm, clients: CloudClients) -> None:
     token = (await begin(arm, "pc1")).continuation_token()
-    machines = clients.resource_groups.get().compute.virtual_machines
+    machines: Any = clients.resource_groups.get().compute.virtual_machines
     machine = await (await machines.begin_create_or_update(GROUP, "pc1", {}, continuation_token=token)).result()
     assert machine.properties.provisioning_state == "Succeeded"
     requests = [entry for entry in arm.cloud.ledger.entries if entry.path.endswith("/virtualMachines/pc1")]
