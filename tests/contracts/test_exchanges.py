@@ -157,7 +157,7 @@ async def _warnings_then_reprovisioned_then_deprovisioned(lab: Lab) -> None:
 
     # Somebody took the desktop out of the workspace.
     [workspace] = lab.exists("Microsoft.DesktopVirtualization/workspaces")
-    lab.cloud.resources.get(workspace).body["properties"]["applicationGroupReferences"] = []
+    lab.resource(workspace).body["properties"]["applicationGroupReferences"] = []
     await lab.signal(handle, "reprovision", b"{}")
     assert (await lab.settled(handle, attempt=2)).status == CloudPcStatus.PROVISIONED
 

@@ -22,6 +22,7 @@ from models.documents import load_service_plans
 from models.provisioning_policy import ProvisioningPolicy
 from models.service_plan import ServicePlan
 from simulator.active_directory import DOMAIN, JOIN_USER
+from simulator.arm.store import Resource
 from simulator.cloud import SECOND_SUBSCRIPTION_ID, SUBSCRIPTION_ID, Cloud
 from simulator.faults import Fault
 from simulator.server import SimulatorServer
@@ -186,6 +187,12 @@ class Lab:
         inventory = self.cloud.resources.inventory()
         ids = next((ids for name, ids in inventory.items() if name.casefold() == kind.casefold()), [])
         return [id for id in ids if f"/resourceGroups/{group}" in id]
+
+    def resource(self, id: str) -> Resource:
+        """What exists by an ARM id."""
+        found = self.cloud.resources.get(id)
+        assert found is not None, id
+        return found
 
     def requests(self, method: str, path_end: str) -> list[Any]:
         """The mutating requests whose path ends so."""

@@ -105,8 +105,7 @@ async def test_a_restart_that_fails_says_why_and_changes_nothing(lab: Lab) -> No
 async def test_a_machine_of_somebody_else_is_not_restarted(lab: Lab) -> None:
     handle = await provisioned(lab)
     [id] = lab.exists("Microsoft.Compute/virtualMachines")
-    machine = lab.cloud.resources.get(id)
-    assert machine is not None
+    machine = lab.resource(id)
     machine.body["tags"]["cloudPcId"] = "another"
     await asked(handle, RESTART)
     pc = await lab.until(handle, lambda pc: states(pc) == [("restart", ActionState.FAILED)])

@@ -154,7 +154,7 @@ async def test_terminating_in_any_step_leaves_what_the_audit_finds(lab: Lab) -> 
 
 def add_machine(lab: Lab, name: str, tags: dict[str, str], like: str) -> str:
     """Add a machine to the resource group, like another one."""
-    original = lab.cloud.resources.get(like)
+    original = lab.resource(like)
     id = f"{GROUP}/providers/{MACHINES}/{name}"
     body = {**deepcopy(original.body), "id": id, "name": name, "tags": tags}
     lab.cloud.resources.add(Resource(id, MACHINES, body, dict(original.private)))
@@ -177,7 +177,9 @@ async def test_what_is_not_ours_is_not_looked_at_and_what_is_missing_is_listed(l
 
 
 async def _foreign_things_are_not_looked_at(lab: Lab, pc: CloudPc) -> None:
-    machine, tags = pc.virtual_machine_id, lab.cloud.resources.get(pc.virtual_machine_id).body["tags"]
+    machine = pc.virtual_machine_id
+    assert machine is not None
+    tags = lab.resource(machine).body["tags"]
     add_device(lab, "CPC-ada-FRGN1", add_machine(lab, "CPC-ada-FRGN1", {}, machine))
     add_device(lab, "CPC-ada-FRGN2", add_machine(lab, "CPC-ada-FRGN2", {**tags, "cloudPcId": "7/of 9"}, machine))
     nobodys = {name: value for name, value in tags.items() if name != "userId"}
@@ -186,7 +188,7 @@ async def _foreign_things_are_not_looked_at(lab: Lab, pc: CloudPc) -> None:
     elsewhere = machine.replace(RESOURCE_GROUP, f"{RESOURCE_GROUP}-2").replace(pc.computer_name, "CPC-ada-FRGN5")
     add_device(lab, "CPC-ada-FRGN5", elsewhere)
     [host] = lab.exists("Microsoft.DesktopVirtualization/hostPools/sessionHosts")
-    body = deepcopy(lab.cloud.resources.get(host).body)
+    body = deepcopy(lab.resource(host).body)
     body["id"] = host.replace(pc.computer_name, "CPC-ada-FRGN5")
     body["properties"]["resourceId"] = elsewhere
     lab.cloud.resources.add(Resource(body["id"], "Microsoft.DesktopVirtualization/hostPools/sessionHosts", body))
@@ -205,10 +207,11 @@ async def _what_cannot_be_read_is_said_and_is_not_missing(lab: Lab) -> None:
 
 
 async def _what_is_different_or_missing_is_listed(lab: Lab, pc: CloudPc) -> None:
+    assert pc.managed_device_id is not None
     other = lab.user("grace@contoso.com")
     [interface] = lab.exists("Microsoft.Network/networkInterfaces")
     host, _ = lab.exists("Microsoft.DesktopVirtualization/hostPools/sessionHosts")
-    lab.cloud.resources.get(host).properties["assignedUser"] = other.user_principal_name
+    lab.resource(host).properties["assignedUser"] = other.user_principal_name
     lab.cloud.directory.primary_users[pc.managed_device_id] = other.id
     found = await audit(lab)
     assert {finding.kind for finding in found} == {PartKind.ASSIGNED_USER, PartKind.PRIMARY_USER}
@@ -234,6 +237,7 @@ async def _what_is_different_or_missing_is_listed(lab: Lab, pc: CloudPc) -> None
 async def test_what_is_left_without_a_machine_is_taken_away_by_itself(lab: Lab) -> None:
     handle = await lab.start()
     pc = await lab.settled(handle)
+    assert pc.virtual_machine_id is not None
     await terminated(lab, handle)
     for id in [*lab.exists("Microsoft.Compute/disks"), *lab.exists("Microsoft.Network/networkInterfaces")]:
         lab.cloud.resources.remove(id)

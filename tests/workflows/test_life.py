@@ -240,8 +240,7 @@ async def test_the_computer_account_is_removed_after_the_join_has_ended(
     handle = await lab.start(joining("hybridAzureADJoin", connection()), "grace@contoso.com", [connection()])
     assert (await lab.settled(handle)).status == CloudPcStatus.PROVISIONED
     [extension_id] = [id for id in lab.exists("Microsoft.Compute/virtualMachines/extensions") if "Domain" in id]
-    extension = lab.cloud.resources.get(extension_id)
-    assert extension is not None
+    extension = lab.resource(extension_id)
     # As after a cancellation in the middle of the join: Azure goes on with it.
     extension.properties["provisioningState"] = "Creating"
 

@@ -27,7 +27,7 @@ async def test_provisions_a_cloud_pc(lab: Lab) -> None:
 
     [machine_id] = lab.exists("Microsoft.Compute/virtualMachines")
     assert machine_id == pc.virtual_machine_id
-    machine = lab.cloud.resources.get(machine_id)
+    machine = lab.resource(machine_id)
     properties = machine.body["properties"]
     assert properties["storageProfile"]["osDisk"]["diskSizeGB"] == 128
     assert properties["securityProfile"]["securityType"] == "TrustedLaunch"
@@ -36,7 +36,7 @@ async def test_provisions_a_cloud_pc(lab: Lab) -> None:
     assert len(pc.computer_name) <= 15 and pc.computer_name.startswith("CPC-ada-")
 
     [interface_id] = lab.exists("Microsoft.Network/networkInterfaces")
-    [configuration] = lab.cloud.resources.get(interface_id).body["properties"]["ipConfigurations"]
+    [configuration] = lab.resource(interface_id).body["properties"]["ipConfigurations"]
     assert "publicIPAddress" not in configuration["properties"]
     assert configuration["properties"]["privateIPAddress"] == pc.private_ip_address
     [network_id] = lab.exists("Microsoft.Network/virtualNetworks", "rg-cloud-pcs")
@@ -56,11 +56,8 @@ async def test_provisions_a_cloud_pc(lab: Lab) -> None:
     )
     assert (host.status, host.assigned_user) == ("Available", "ada@contoso.com")
     [pool_id] = lab.exists("Microsoft.DesktopVirtualization/hostPools")
-    assert "enablerdsaadauth:i:1" in lab.cloud.resources.get(pool_id).body["properties"]["customRdpProperty"]
-    granted = [
-        lab.cloud.resources.get(role).body["properties"]
-        for role in lab.exists("Microsoft.Authorization/roleAssignments")
-    ]
+    assert "enablerdsaadauth:i:1" in lab.resource(pool_id).body["properties"]["customRdpProperty"]
+    granted = [lab.resource(role).body["properties"] for role in lab.exists("Microsoft.Authorization/roleAssignments")]
     assert {role["principalId"] for role in granted} == {pc.user.id}
     assert {role["roleDefinitionId"].rpartition("/")[2] for role in granted} == {
         "1d18fff3-a72a-46b5-b4a9-0b38a3cd7e63",
@@ -95,7 +92,7 @@ async def test_makes_the_user_an_administrator_where_the_policy_says_so(lab: Lab
     [administrators] = [group for group in guest.groups if group.sid == "S-1-5-32-544"]
     assert r"AzureAD\grace@corp.contoso.com" in administrators.members
     roles = [
-        lab.cloud.resources.get(role).body["properties"]["roleDefinitionId"].rpartition("/")[2]
+        lab.resource(role).body["properties"]["roleDefinitionId"].rpartition("/")[2]
         for role in lab.exists("Microsoft.Authorization/roleAssignments")
     ]
     assert "1c0163c0-47e6-4577-8991-ea5c82e286e4" in roles
@@ -108,8 +105,7 @@ async def test_the_registration_token_stays_out_of_the_history(lab: Lab) -> None
     assert pc.status_detail is not None and pc.status_detail.code == "GuestScriptFailed"
 
     [pool_id] = lab.exists("Microsoft.DesktopVirtualization/hostPools")
-    pool = lab.cloud.resources.get(pool_id)
-    assert pool is not None
+    pool = lab.resource(pool_id)
     token: str = pool.private["registration"]["token"]
     written = b"".join([event.SerializeToString() for event in (await handle.fetch_history()).events])
     assert pc.computer_name.encode() in written

@@ -316,7 +316,7 @@ async def test_the_next_region_has_quota(lab: Lab) -> None:
 
     assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
     [interface] = lab.exists("Microsoft.Network/networkInterfaces")
-    assert lab.cloud.resources.get(interface).body["location"] == pc.region == "northeurope"
+    assert lab.resource(interface).body["location"] == pc.region == "northeurope"
 
 
 async def test_a_machine_is_refused_in_spite_of_its_reservation(lab: Lab) -> None:
@@ -327,8 +327,8 @@ async def test_a_machine_is_refused_in_spite_of_its_reservation(lab: Lab) -> Non
 
     assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
     [reservation] = lab.exists("Microsoft.Compute/capacityReservationGroups/capacityReservations")
-    machine = lab.cloud.resources.get(pc.virtual_machine_id or "").body
-    assert lab.cloud.resources.get(reservation).body["zones"] == machine["zones"] == ["2"]
+    machine = lab.resource(pc.virtual_machine_id or "").body
+    assert lab.resource(reservation).body["zones"] == machine["zones"] == ["2"]
     await handle.execute_update("deprovision", Deprovision(), result_type=Accepted)
     await lab.ended(handle)
     lab.nothing_left()
@@ -455,7 +455,7 @@ async def test_compute_gallery_image(
         lab.nothing_left()
         return
     assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
-    machine = lab.cloud.resources.get(pc.virtual_machine_id or "")
+    machine = lab.resource(pc.virtual_machine_id or "")
     assert machine.body["properties"]["securityProfile"]["securityType"] == security
 
 
