@@ -32,4 +32,5 @@ async def inside_boundary(
             return await call()
 
     boundary = ActivityBoundary().intercept_activity(Inner())  # type: ignore[arg-type]
-    return await (attempt or environment()).run(boundary.execute_activity, None)
+    nothing: Any = None  # The boundary passes the input on, and no more.
+    return await (attempt or environment()).run(boundary.execute_activity, nothing)

@@ -170,11 +170,12 @@ def _check_request_body(operation: Operation, exchange: Exchange) -> Iterator[Vi
 
 def _message(error: ValidationError) -> str:
     schema: Any = error.schema
+    instance: Any = error.instance
     if error.validator == "not":
         return schema["$comment"]
     if error.validator == "additionalProperties" and schema["additionalProperties"] is False:
         pattern = next(iter(schema.get("patternProperties", {"(?!)": {}})))
-        unknown = [name for name in error.instance if name not in schema["properties"] and not re.search(pattern, name)]
+        unknown = [name for name in instance if name not in schema["properties"] and not re.search(pattern, name)]
         return f"{', '.join(unknown)}: not described"
     # The value stands before what is wrong with it, and may be long.
     return error.message if len(error.message) <= 200 else f"...{error.message[-200:]}"

@@ -120,7 +120,7 @@ def _struck_by(request: web.Request, pending: list[tuple[AnyStep, str, str]]) ->
 
 async def table(stack: Stack) -> tuple[str, int]:
     """Run every life and return the table of all steps in Markdown, and how many invariants were broken."""
-    runs = [(kind, moment) for kind in STEPS for moment in MOMENTS]
+    runs: list[tuple[JoinType, Moment]] = [(kind, moment) for kind in STEPS for moment in MOMENTS]
     outcomes = dict(zip(runs, await asyncio.gather(*(run_steps(stack, *run) for run in runs)), strict=True))
     lines = [f"| step | {' | '.join(f'{kind}, {moment}' for kind, moment in runs)} |", "|---" * (len(runs) + 1) + "|"]
     for step in dict.fromkeys(step for listed in STEPS.values() for step in listed):

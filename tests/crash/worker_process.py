@@ -44,8 +44,8 @@ def scale_time() -> None:
     def scaled_options_of(step_policy: StepPolicy) -> workflow.ActivityConfig:
         options = options_of(step_policy)
         for name in ("start_to_close_timeout", "schedule_to_close_timeout", "heartbeat_timeout"):
-            if name in options:
-                options[name] /= TIME_SCALE
+            if timeout := options.get(name):
+                options[name] = timeout / TIME_SCALE
         options["retry_policy"] = scaled
         return options
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from temporalio.client import Client
 
 import starter
-from models.cloud_pc import CloudPcStatus, StepState, StepStatus
+from models.cloud_pc import CloudPcStatus, Stage, StepState, StepStatus
 from models.validation import MAX_MESSAGE
 from tests.properties.strategies import TEXTS, examples, fit_to_print
 
@@ -128,7 +128,7 @@ def test_what_a_guest_says_is_shown_as_it_is(words: str) -> None:
         made: Console = starter._out
         patch.setattr(made, "file", stream)
         step = StepStatus(
-            step="create_virtual_machine", stage="coreProvisioning", display_name="Create VM", detail=words
+            step="create_virtual_machine", stage=Stage.CORE_PROVISIONING, display_name="Create VM", detail=words
         )
         starter._out.print(starter._step_line(step.model_copy(update={"state": StepState.FAILED})))
         starter._out.print(f"{words}: {CloudPcStatus.FAILED}")

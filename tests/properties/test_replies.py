@@ -1,7 +1,7 @@
 """What Azure and Graph answer: whatever it is, an activity ends well or fails in one line that says why."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from email.utils import format_datetime
 from types import SimpleNamespace
@@ -182,7 +182,7 @@ def test_any_words_of_ours(words: str) -> None:
         seen(application_error(error, 1))
 
 
-Step = Callable[[], Awaitable[StepResult]]
+Step = Callable[[], Coroutine[Any, Any, StepResult]]
 
 
 def steps(living: Living) -> dict[str, Step]:

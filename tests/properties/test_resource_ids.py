@@ -1,5 +1,6 @@
 """Our parser of ARM ids reads whatever Azure's own reads, and says so of what is none."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def test_an_id_is_read_as_azure_reads_it(
 ) -> None:
     below = "".join(f"/{child}/{of}" for child, of in children)
     text = f"/{head}/{SUBSCRIPTION}/{groups}/{group}/providers/Microsoft.Compute/{kind}/{name}{below}"
-    theirs: dict[str, Any] = parse_resource_id(text)
+    theirs: Mapping[str, Any] = parse_resource_id(text)
     ours = ResourceId.parse(text)
     assert (ours.subscription, ours.resource_group) == (theirs["subscription"], theirs["resource_group"])
     assert (ours.provider, ours.parts[0]) == (theirs["namespace"], (theirs["type"], theirs["name"]))

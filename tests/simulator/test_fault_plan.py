@@ -113,9 +113,9 @@ async def bearer(client: httpx.AsyncClient, scope: str) -> str:
     return f"Bearer {answer.json()['access_token']}"
 
 
-def only(kind: FaultKind, rate: float = 1.0) -> dict[FaultKind, float]:
+def only(kind: FaultKind, rate: float = 1.0) -> dict[str, float]:
     """Return the rates with which one kind strikes and no other."""
-    return dict.fromkeys(FaultKind, 0.0) | {kind: rate}
+    return {**dict.fromkeys(FaultKind, 0.0), kind: rate}
 
 
 def plan_of(cloud: Cloud, kind: FaultKind, rate: float = 1.0, *, seed: int = 0, late_seconds: float = 5.0) -> FaultPlan:
@@ -138,7 +138,7 @@ async def until(look: Callable[[], Awaitable[_T] | _T], seconds: float = 10.0) -
     """Look until something is found, and return it."""
     async with asyncio.timeout(seconds):
         while True:
-            found = look()
+            found: Any = look()
             if isinstance(found, Awaitable):
                 found = await found
             if found:
@@ -188,7 +188,7 @@ OPERATIONS = [
 
 def strikes_in_order(order: Sequence[int], run: int) -> dict[tuple[int, int], list[str]]:
     """Return what strikes the n-th time of each operation when a run sends them in this order."""
-    rates = dict.fromkeys(FaultKind, 0.05) | {FaultKind.THROTTLE_STORM: 0.0}
+    rates: dict[str, float] = {**dict.fromkeys(FaultKind, 0.05), FaultKind.THROTTLE_STORM: 0.0}
     plan, chance, times = FaultPlan(7, Clock(), rates=rates), random.Random(run), Counter[int]()
     found: dict[tuple[int, int], list[str]] = {}
     for operation in order:
@@ -213,11 +213,10 @@ def test_two_requests_at_a_time_keep_what_strikes_each() -> None:
     def strikes(*, together: bool) -> list[Fault | None]:
         plan = FaultPlan(3, Clock(), rates=only(FaultKind.RESET_AFTER, 0.5))
         contexts = [contextvars.copy_context() for _ in range(20)]
-        moments: list[tuple[contextvars.Context, Moment]] = []
-        for moment in ("before", "after"):
-            moments += [(context, moment) for context in contexts]
+        both: tuple[Moment, ...] = ("before", "after")
+        moments: list[tuple[contextvars.Context, Moment]] = [(c, moment) for moment in both for c in contexts]
         if not together:
-            moments = [(context, moment) for context in contexts for moment in ("before", "after")]
+            moments = [(context, moment) for context in contexts for moment in both]
         return [context.run(plan.strike, "GET", "/v1.0/users", moment) for context, moment in moments]
 
     apart = strikes(together=False)[1::2]
@@ -281,13 +280,14 @@ def test_a_correct_product_recovers_from_what_may_pass() -> None:
         "/v1.0/devices/GUID",
     ]
     classes: dict[FaultKind, set[tuple[str, ErrorClass]]] = {}
-    for kind, moment in (
+    kinds: list[tuple[FaultKind, Moment]] = [
         (FaultKind.CONFLICT, "before"),
         (FaultKind.PRINCIPAL_NOT_FOUND, "before"),
         (FaultKind.OPERATION_FAILED, "operation"),
         (FaultKind.OPERATION_FAILED_FOR_GOOD, "operation"),
         (FaultKind.CAPACITY, "operation"),
-    ):
+    ]
+    for kind, moment in kinds:
         plan = FaultPlan(0, Clock(), rates=only(kind))
         for path in (*paths, f"{GROUP_ID}/roleAssignments/GUID"):
             for _ in range(30):

@@ -443,11 +443,13 @@ def test_enrollment_needs_a_registered_machine() -> None:
 ACCOUNT = {"CPC-1": "CN=CPC-1,OU=Cloud PCs,DC=b,DC=c"}
 
 
-def remove(domain: FakeDomain | None, *, is_in_domain: bool = True, **changes: str) -> ScriptResult:
+def remove(
+    domain: FakeDomain | None, changes: dict[str, str] | None = None, *, is_in_domain: bool = True
+) -> ScriptResult:
     guest = make_guest()
     guest.domain = "b.c" if is_in_domain else None
     text = CORE_SCRIPTS["remove_computer_account"].read_text("ascii")
-    return run_script(guest, text, {**REMOVAL, **changes}, domain)
+    return run_script(guest, text, REMOVAL | (changes or {}), domain)
 
 
 @pytest.mark.parametrize("is_in_domain", [True, False])
@@ -472,7 +474,7 @@ def test_computer_account_is_removed_and_no_other(is_in_domain: bool) -> None:
 def test_computer_account_that_stays_fails_the_script(
     domain: FakeDomain | None, changes: dict[str, str], words: str
 ) -> None:
-    result = remove(domain, **changes)
+    result = remove(domain, changes)
     assert result.exit_code == 1
     assert words in result.error
     assert result.output == ""
@@ -488,7 +490,7 @@ def test_computer_in_no_domain_has_nothing_to_remove_where_none_is_reached() -> 
 @pytest.mark.parametrize("name", REMOVAL)
 def test_removal_needs_its_parameters(name: str) -> None:
     domain = FakeDomain(ACCOUNT)
-    result = remove(domain, **{name: ""})
+    result = remove(domain, {name: ""})
     assert result.exit_code == 1
     assert name in result.error
     assert domain.computers == ACCOUNT

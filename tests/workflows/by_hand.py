@@ -140,7 +140,7 @@ class Hands:
         self._times[workflow_id, name] += 1
         # A workflow that removes orphans is begun by another one.
         answer = self.answers.get(workflow_id.removeprefix("remains-"), right)(task, self._times[workflow_id, name])
-        common = {
+        common: dict[str, Any] = {
             "namespace": self.client.namespace,
             "workflow_id": workflow_id,
             "run_id": task.workflow_execution.run_id,

@@ -187,7 +187,7 @@ async def test_a_foreign_device_owns_the_name(lab: Lab) -> None:
         original(**{**arguments, "vm_id": "/subscriptions/other/virtualMachines/namesake"})
         return original(**arguments)
 
-    lab.cloud.directory.join_device = join_device  # type: ignore[method-assign]
+    lab.cloud.directory.join_device = join_device
     pc = await lab.provisioned()
 
     assert pc.status == CloudPcStatus.FAILED and pc.status_detail is not None

@@ -15,7 +15,7 @@ from models.cloud_pc import CloudPc, CloudPcStatus, Stage, StepState
 from models.provisioning_policy import UserAccountType
 from simulator.active_directory import JOIN_PASSWORD
 from tests.crash.invariants import broken
-from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Lab, connection, joining, policy, step
+from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Handle, Lab, connection, joining, policy, step
 from tests.workflows.operator import (
     begin_anew,
     complete,
@@ -87,9 +87,10 @@ async def test_each_step_can_be_paused_begun_anew_and_let_go_on(lab: Lab) -> Non
 
 
 async def test_a_fatal_step_that_is_failed_by_hand_takes_everything_away(lab: Lab) -> None:
+    handle: Handle | None = None
     for attempt, failing in enumerate(FATAL, start=1):
         delay(lab, failing)
-        if attempt == 1:
+        if handle is None:
             handle = await lab.start()
         else:
             await lab.signal(handle, "reprovision", b"{}")
