@@ -27,6 +27,7 @@ lint: $(STAMP) ## Formatting, lint, types, import rules
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/pyright
+	.venv/bin/pyright -p tests
 	.venv/bin/lint-imports
 
 $(STAMP): requirements.lock
