@@ -789,7 +789,7 @@ def _requester() -> str:
 async def _ask(name: str, action: RemoteAction[Any], request: ActionRequest, wait: bool, as_json: bool) -> int:
     client = await connect()
     handle = await _find(client, name)
-    async with _answers():
+    async with _answers(f"{name}: "):
         # Its overloads are partly untyped in the SDK.
         untyped: Any = handle
         accepted: Accepted = await untyped.execute_update(
@@ -962,8 +962,8 @@ async def _cloud_pc_of(handle: Handle) -> CloudPc:
 
 
 @contextlib.asynccontextmanager
-async def _answers() -> AsyncGenerator[None, None]:
-    """Turn what the server or the worker does not do into an error in one line."""
+async def _answers(about: str = "") -> AsyncGenerator[None, None]:
+    """Turn what the server or the worker does not do into an error in one line, which begins with what it is about."""
     try:
         yield
     except WorkflowFailureError as error:
@@ -975,10 +975,10 @@ async def _answers() -> AsyncGenerator[None, None]:
         code = ExitCode.NOT_FOUND if why.code == "UserNotFound" else ExitCode.FAILED
         raise StarterError(f"{why.code}: {why.message}; {why.remedy}", code) from error
     except WorkflowUpdateFailedError as error:
-        raise StarterError(read_failure(error.cause).message, ExitCode.FAILED) from error
+        raise StarterError(about + read_failure(error.cause).message, ExitCode.FAILED) from error
     except WorkflowUpdateRPCTimeoutOrCancelledError as error:
         raise StarterError(
-            "no answer; is worker.py running? What was asked for may go on when it is", ExitCode.NO_ANSWER
+            f"{about}no answer; is worker.py running? What was asked for may go on when it is", ExitCode.NO_ANSWER
         ) from error
     except WorkflowQueryFailedError as error:
         raise StarterError(f"the worker cannot answer: {error}", ExitCode.NO_ANSWER) from error
