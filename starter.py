@@ -151,7 +151,7 @@ Handle = WorkflowHandle[CloudPcWorkflow, CloudPc]
 
 
 class StarterError(Exception):
-    """Something is wrong that the operator can mend; the message has a line for each error."""
+    """Something is wrong that the operator can correct; the message has a line for each error."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -473,14 +473,14 @@ def doctor(
     type=click.Path(path_type=Path),
     help="File of an Azure network connection whose resource group is looked through too; may stand several times.",
 )
-@click.option("--repair", is_flag=True, help="Take the orphans away, after asking.")
+@click.option("--repair", is_flag=True, help="Remove the orphans, after asking.")
 @click.option(
     "--older-than",
     type=click.FloatRange(min=0),
     default=OLDER_THAN,
     show_default=True,
     metavar="MINUTES",
-    help="Age below which --repair takes nothing away.",
+    help="Age below which --repair removes nothing.",
 )
 @click.option("--yes", is_flag=True, help="With --repair: do not ask.")
 @click.option(
@@ -497,7 +497,7 @@ def audit(
 ) -> int:
     """Compare what exists in Azure, Entra ID and Intune with the Cloud PCs that there are.
 
-    Orphans and missing parts are listed, each with the command that mends it; nothing is changed without --repair.
+    Orphans and missing parts are listed, each with the command that repairs it; nothing is changed without --repair.
     Only what this product's tags or names show to be its own is looked at. The exit code is 1 when something was
     found, with --repair: when something is left.
     """
@@ -531,7 +531,7 @@ async def _provision(request: ProvisionRequest, wait: bool, as_json: bool) -> in
             running = await client.get_workflow_handle(response.cloud_pc_id).describe()
         if running.workflow_type == RemainsWorkflow.__name__:
             raise StarterError(
-                f"{response.cloud_pc_id}: what is left of an earlier Cloud PC is being taken away (audit --repair); "
+                f"{response.cloud_pc_id}: what is left of an earlier Cloud PC is being removed (audit --repair); "
                 "provision again in a few minutes",
                 ExitCode.FAILED,
             )
@@ -873,7 +873,7 @@ async def _audit(request: AuditRequest, repair: bool, yes: bool, max_computers: 
     chosen = tuple(finding.id for finding in found.findings if not finding.kept)
     if not as_json:
         _print_findings(found, repair=True)
-    question = f"Take these {len(chosen)} orphans away, with all their data?"
+    question = f"Remove these {len(chosen)} orphans, with all their data?"
     if chosen and not found.cloud_pcs:
         question = f"There is no Cloud PC in this Temporal namespace: is it the right one? {question}"
     if not chosen or not (yes or click.confirm(question)):
@@ -905,9 +905,9 @@ def _print_findings(found: AuditResponse, *, repair: bool = False) -> None:
         _out.print(Text(f"{mark} {_finding_line(finding)}", style=style))
         _out.print(Text(f"    {finding.command}"))
         if repair:
-            _out.print(Text(f"    stays: {finding.kept}" if finding.kept else "    will be taken away"))
+            _out.print(Text(f"    stays: {finding.kept}" if finding.kept else "    will be removed"))
     if found.left_off:
-        _out.print(f"{found.left_off} more are not shown; audit again when these are mended")
+        _out.print(f"{found.left_off} more are not shown; audit again when these are repaired")
     known = f"{found.cloud_pcs} Cloud PCs in the Temporal namespace {found.namespace}"
     _out.print(f"{len(found.findings) + found.left_off} findings; {known}")
 
@@ -1066,7 +1066,7 @@ def _print_cloud_pc(pc: CloudPc, as_json: bool, *, steps: bool = True) -> None:
         "Reached by": pc.connection or "–",
     }
     if pc.grace_period_end_date_time:
-        facts["Grace period"] = f"until {pc.grace_period_end_date_time:%Y-%m-%d %H:%M} UTC, then it is taken away"
+        facts["Grace period"] = f"until {pc.grace_period_end_date_time:%Y-%m-%d %H:%M} UTC, then it is removed"
     for name, value in facts.items():
         _out.print(Text(f"{name:<13} {value}"))
     for warning in pc.warnings:

@@ -320,7 +320,7 @@ def _permission_checks(claims: dict[str, Any], identity: Identity) -> list[Check
 
 
 def _allows(permission: Any, action: str) -> bool:
-    """Tell whether one role allows an action: what `notActions` takes away, another role may still give."""
+    """Tell whether one role allows an action: what `notActions` excludes, another role may still give."""
 
     def matches(patterns: Iterable[str] | None) -> bool:
         return any(fnmatchcase(action.casefold(), pattern.casefold()) for pattern in patterns or [])

@@ -108,8 +108,8 @@ class Fleet:
             await _start(client, request, *chosen)
 
         async def leave(pc: KnownCloudPc) -> None:
-            wish = StartGracePeriod(grace_period_in_hours=request.policy.grace_period_in_hours)
-            await _signal(client, pc.id, "startGracePeriod", wish)
+            message = StartGracePeriod(grace_period_in_hours=request.policy.grace_period_in_hours)
+            await _signal(client, pc.id, "startGracePeriod", message)
 
         async def stay(pc: KnownCloudPc) -> None:
             await _signal(client, pc.id, "cancelGracePeriod")
@@ -140,7 +140,7 @@ class Fleet:
 
     @steps.START_WAVE.implemented_by
     async def start_wave(self, request: StartWaveInput) -> None:
-        """Ask Cloud PCs to be made anew; asked twice by the same rollout, they do so once."""
+        """Ask Cloud PCs to be reprovisioned; asked twice by the same rollout, they are once."""
         client = activity.client()
 
         async def ask(id: str) -> None:
@@ -283,7 +283,7 @@ async def _start(client: Client, request: ReconcileInput, user: User, plan: Serv
     """Start a Cloud PC; one that exists already stays as it is."""
     policy = request.policy
     id = cloud_pc_id(policy.id, user.id)
-    wish = CloudPcRequest(
+    wanted = CloudPcRequest(
         id=id,
         # Whom else the policy is assigned to is nothing that each of its Cloud PCs must carry along.
         policy=policy.model_copy(update={"assignments": ()}),
@@ -294,7 +294,7 @@ async def _start(client: Client, request: ReconcileInput, user: User, plan: Serv
     try:
         await client.start_workflow(
             "CloudPcWorkflow",
-            wish,
+            wanted,
             id=id,
             task_queue=request.task_queue or activity.info().task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
@@ -306,10 +306,10 @@ async def _start(client: Client, request: ReconcileInput, user: User, plan: Serv
         return
 
 
-async def _signal(client: Client, id: str, name: str, *wish: GraphModel) -> None:
-    """Send a signal; to a Cloud PC that has gone meanwhile it has nothing to say."""
+async def _signal(client: Client, id: str, name: str, *message: GraphModel) -> None:
+    """Send a signal; to a Cloud PC that is gone it has nothing to say."""
     try:
-        await client.get_workflow_handle(id).signal(name, *wish)
+        await client.get_workflow_handle(id).signal(name, *message)
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise

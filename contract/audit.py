@@ -13,14 +13,14 @@ class AuditInput(GraphModel):
     connections: tuple[AzureNetworkConnection, ...] = ()
     """Whose resource groups are looked through too, besides the worker's own and those of the Cloud PCs."""
     older_than_minutes: float
-    """Age below which nothing may be taken away."""
+    """Age below which nothing may be removed."""
 
 
 class OrphanedComputer(GraphModel):
-    """Orphans that may be taken away, together."""
+    """Orphans that may be removed, together."""
 
     workflow_id: str
-    """Id of the workflow that does it; the Cloud PC's own keeps others from starting that Cloud PC meanwhile."""
+    """Id of the workflow that does it; the Cloud PC's own keeps others from starting that Cloud PC until then."""
     cloud_pc: CloudPcReference
     """What is known of the Cloud PC; without a computer name only `roles` are left."""
     roles: tuple[SignInRole, ...]

@@ -16,7 +16,7 @@ class ChooseComputerNameInput(CloudPcInput):
 
 
 class ComputerName(StepResult):
-    """A name that nothing in Azure or Entra ID bears."""
+    """A name that nothing in Azure or Entra ID has."""
 
     computer_name: str
 

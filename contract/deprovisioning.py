@@ -21,6 +21,6 @@ class SignInRole(GraphModel):
 
 
 class RevokeRolesInput(GraphModel):
-    """The role assignments to be taken away."""
+    """The role assignments to be removed."""
 
     roles: tuple[SignInRole, ...]

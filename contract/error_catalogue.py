@@ -118,7 +118,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "OperationNotAllowed",
         _TERMINAL,
         "the machine does not run",
-        "reprovision, and let nobody stop the machine meanwhile",
+        "reprovision, and let nobody stop the machine until it is done",
         (_ENTRA, _DOMAIN),
         message="not running",
     ),
@@ -307,7 +307,7 @@ CATALOGUE: tuple[Entry, ...] = (
     _terminal(
         "ScheduleToClose",
         "the step did not end in the time it has; the message has what it waited for",
-        "mend what the message says is waited for, then reprovision",
+        "correct what the message says is waited for, then reprovision",
         _DEVICE,
     ),
     # Secrets

@@ -62,14 +62,14 @@ class ChosenCloudPcs(GraphModel):
 
 
 class StartWaveInput(GraphModel):
-    """The Cloud PCs that are made anew."""
+    """The Cloud PCs to be reprovisioned."""
 
     cloud_pc_ids: tuple[str, ...]
     wish: Reprovision
 
 
 class AwaitWaveInput(GraphModel):
-    """The Cloud PCs that are being made anew."""
+    """The Cloud PCs that are being reprovisioned."""
 
     cloud_pc_ids: tuple[str, ...]
     rollout_id: str
@@ -82,4 +82,4 @@ class WaveResult(GraphModel):
     failed: tuple[str, ...]
     """Ids of those that failed."""
     gone: int
-    """How many were deprovisioned meanwhile."""
+    """How many were deprovisioned in the meantime."""

@@ -228,13 +228,13 @@ def _is_host(id: str, pc: CloudPc) -> bool:
 
 @dataclass(frozen=True)
 class Remains:
-    """The orphans of one computer, which are taken away together.
+    """The orphans of one computer, which are removed together.
 
     Attributes:
-        workflow_id: Id of the workflow that may take them away: the Cloud PC's, so that none of that id can be
-            started meanwhile, unless one lives by it under another computer name.
+        workflow_id: Id of the workflow that may remove them: the Cloud PC's, so that none of that id can be
+            started until then, unless one lives by it under another computer name.
         parts: What exists.
-        kept: Why they are not taken away now; empty where they may be.
+        kept: Why they are not removed now; empty where they may be.
 
     """
 
@@ -250,7 +250,7 @@ class Remains:
 def remains_of(
     fleet: Fleet, orphans: Iterable[Part], foreign_disks: set[str], now: datetime, older_than: timedelta
 ) -> list[Remains]:
-    """Return the orphans by the computers they are of, and which of them are old enough to be taken away.
+    """Return the orphans by the computers they are of, and which of them are old enough to be removed.
 
     Args:
         fleet: The Cloud PCs that there are.

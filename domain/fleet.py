@@ -63,7 +63,7 @@ class KnownCloudPc:
         service_plan: Id of its plan.
         settings: `settings_version` of what it was made from, or None when it is not known.
         is_assigned: It was made because of an assignment, and not by hand.
-        grace_period_end: When it is taken away, or None outside a grace period.
+        grace_period_end: When it is removed, or None outside a grace period.
 
     """
 
@@ -208,7 +208,7 @@ def _wanted(
 def _change_of(pc: KnownCloudPc, plan: ServicePlan | None, settings: str, hours: int) -> tuple[Change, str]:
     """Return what becomes of a Cloud PC whose user should have one of this plan, or none."""
     if pc.status == CloudPcStatus.DEPROVISIONING:
-        return Change.TAKEN_AWAY, "being taken away"
+        return Change.TAKEN_AWAY, "being removed"
     if plan is None and pc.is_assigned:
         if pc.grace_period_end:
             return Change.IN_GRACE_PERIOD, f"until {pc.grace_period_end:%Y-%m-%d %H:%M} UTC"

@@ -76,12 +76,12 @@ GRAPH_PERMISSIONS = (
     GraphPermission(
         "Device.ReadWrite.All",
         "1138cb37-bd11-4084-a2b7-9f71582aeddb",
-        "see that the Cloud PC has joined Entra ID; delete its device when it is taken away",
+        "see that the Cloud PC has joined Entra ID; delete its device when it is removed",
     ),
     GraphPermission(
         "DeviceManagementManagedDevices.ReadWrite.All",
         "243333ab-4d21-40cb-a475-36241daa0842",
-        "see that Intune manages the Cloud PC; set the primary user; delete the device when it is taken away",
+        "see that Intune manages the Cloud PC; set the primary user; delete the device when it is removed",
     ),
     READ_GROUPS,
     READ_LICENSES,

@@ -10,11 +10,11 @@ MAX_FINDINGS = 500
 MAX_REPAIRED = 10
 """How many computers one repair removes, unless the admin says otherwise."""
 OLDER_THAN = 120
-"""Age in minutes below which nothing is taken away, unless the admin says otherwise."""
+"""Age in minutes below which nothing is removed, unless the admin says otherwise."""
 
 
 class PartKind(StrEnum):
-    """What a Cloud PC is made of, in the order in which it is taken away by hand."""
+    """What a Cloud PC is made of, in the order in which it is removed by hand."""
 
     CLOUD_PC = "cloudPC"
     VIRTUAL_MACHINE = "virtualMachine"
@@ -36,7 +36,7 @@ class FindingState(StrEnum):
     ORPHAN = "orphan"
     """It exists, and no Cloud PC that there is owns it."""
     LEFT_OVER = "leftOver"
-    """It exists, though its Cloud PC is `failed` and should have been taken away: the Cloud PC knows."""
+    """It exists, though its Cloud PC is `failed` and should have been removed: the Cloud PC knows."""
     MISSING = "missing"
     """A provisioned Cloud PC should have it."""
     DIFFERENT = "different"
@@ -58,6 +58,6 @@ class Finding(GraphModel):
     """None where it is not known."""
     detail: str
     command: str
-    """The command that mends it by hand."""
+    """The command that repairs it by hand."""
     kept: str = ""
-    """Why `--repair` leaves it as it is; empty where it takes it away."""
+    """Why `--repair` leaves it as it is; empty where it removes it."""

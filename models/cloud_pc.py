@@ -25,7 +25,7 @@ class CloudPcStatus(StrEnum):
     PROVISIONED = "provisioned"
     PROVISIONED_WITH_WARNINGS = "provisionedWithWarnings"
     IN_GRACE_PERIOD = "inGracePeriod"
-    """Usable, and taken away when the period ends: the user has lost the licence or left the policy's groups."""
+    """Usable, and removed when the period ends: the user has lost the licence or left the policy's groups."""
     FAILED = "failed"
     DEPROVISIONING = "deprovisioning"
 
@@ -182,7 +182,7 @@ class CloudPc(GraphModel):
     status_detail: StatusDetail | None = None
     refused_signals: tuple[RefusedSignal, ...] = ()
     grace_period_end_date_time: datetime | None = None
-    """When the Cloud PC is taken away; None outside a grace period."""
+    """When the Cloud PC is removed; None outside a grace period."""
     rollout_id: str | None = None
     """The rollout that asked for this attempt."""
     remote_actions: tuple[RemoteActionResult, ...] = ()

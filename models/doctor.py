@@ -24,7 +24,7 @@ class Check(GraphModel):
     state: CheckState
     detail: str
     remedy: str = ""
-    """Command, or path in a portal, that mends it; empty when there is nothing to mend."""
+    """Command, or path in a portal, that repairs it; empty when there is nothing to repair."""
 
 
 class Identity(GraphModel):

@@ -46,7 +46,7 @@ class RolloutStatus(GraphModel):
     reprovisioned: int = 0
     failed: int = 0
     gone: int = 0
-    """How many were deprovisioned meanwhile."""
+    """How many were deprovisioned in the meantime."""
     in_wave: int = 0
     """How many are being reprovisioned now."""
     remaining: int = 0
@@ -62,7 +62,7 @@ class RolloutRequest(WorkflowInput):
     """Which Cloud PCs are reprovisioned, from what, and how fast."""
 
     rollout_id: RolloutId
-    """Tells rollouts apart: each makes a Cloud PC anew once, however often it is interrupted."""
+    """Tells rollouts apart: each reprovisions a Cloud PC once, however often it is interrupted."""
     policy: ProvisioningPolicy
     connections: Connections = ()
     reason: Reason = ""
@@ -112,7 +112,7 @@ class RolloutWorkflow:
 
         """
         connections = messages.usable_connections(self._request.policy, self._request.connections)
-        wish = Reprovision(
+        wanted = Reprovision(
             reason=self._request.reason,
             # Whom else the policy is assigned to is nothing that each of its Cloud PCs must carry along.
             policy=self._request.policy.model_copy(update={"assignments": ()}),
@@ -129,7 +129,7 @@ class RolloutWorkflow:
             size = self._request.canary_size if is_canary else self._request.wave_size
             wave, ids = ids[:size], ids[size:]
             self._update(waves=self._status.waves + 1, in_wave=len(wave), remaining=len(ids))
-            if not await self._reprovision(wave, wish):
+            if not await self._reprovision(wave, wanted):
                 # Those that were asked already do not begin again.
                 ids = wave + ids
                 self._update(remaining=len(ids), waves=self._status.waves - 1)
@@ -152,10 +152,10 @@ class RolloutWorkflow:
         chosen = await runner.run(steps.CHOOSE_CLOUD_PCS, wanted, about=policy.display_name)
         return chosen.cloud_pc_ids
 
-    async def _reprovision(self, wave: list[str], wish: Reprovision) -> bool:
+    async def _reprovision(self, wave: list[str], wanted: Reprovision) -> bool:
         """Reprovision a wave and wait for its end, or for an abort; return whether it could begin."""
         what = f"wave {self._status.waves} of {len(wave)}"
-        start = StartWaveInput(cloud_pc_ids=tuple(wave), wish=wish)
+        start = StartWaveInput(cloud_pc_ids=tuple(wave), wish=wanted)
         try:
             await runner.run(steps.START_WAVE, start, about=what, priority=runner.REGULAR)
         except ActivityFailedError as error:

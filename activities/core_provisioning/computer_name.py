@@ -12,7 +12,7 @@ from domain import naming
 
 
 class ComputerNames:
-    """Chooses computer names: Entra ID refuses to join a machine whose name a device of the tenant bears.
+    """Chooses computer names: Entra ID refuses to join a machine whose name a device of the tenant has.
 
     Source: https://learn.microsoft.com/entra/identity/devices/howto-vm-sign-in-azure-ad-windows
     """
@@ -23,7 +23,7 @@ class ComputerNames:
 
     @steps.CHOOSE_COMPUTER_NAME.implemented_by
     async def choose_computer_name(self, request: ChooseComputerNameInput) -> ComputerName:
-        """Return the first proposed name that no device of the tenant bears, but the Cloud PC's own.
+        """Return the first proposed name that no device of the tenant has, but the Cloud PC's own.
 
         The Cloud PC has a machine already where its workflow was reset to before this step. On the way a stale
         device of our own, whose machine is gone, is removed; a foreign one is never touched.

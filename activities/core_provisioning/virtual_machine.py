@@ -36,7 +36,7 @@ class VirtualMachineCreation:
     async def create_virtual_machine(self, request: CreateVirtualMachineInput) -> VirtualMachine:
         """Return the Cloud PC's machine; create it when it does not exist.
 
-        A machine whose creation failed is deleted, and created anew by the next attempt.
+        A machine whose creation failed is deleted, and created again by the next attempt.
 
         Raises:
             ApplicationError: `sourceImage…`, when the image cannot become a Cloud PC.

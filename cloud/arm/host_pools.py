@@ -151,7 +151,7 @@ class HostPools:
     async def session_host(self, cloud_pc: CloudPcReference, *, everywhere: bool = False) -> Any:
         """Return the session host of the Cloud PC's machine, or None.
 
-        It bears the computer's name, a domain's behind it; by that name it is asked for, since the list is long.
+        It has the computer's name, a domain's behind it; by that name it is asked for, since the list is long.
 
         Args:
             cloud_pc: Whose it is.

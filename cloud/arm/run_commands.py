@@ -49,7 +49,7 @@ class GuestScripts:
         """Run a script and return what it wrote, in one bounded line.
 
         A command that succeeded already is not run again; one that failed, or that ran with another
-        revision, is removed and run anew.
+        revision, is removed and run again.
 
         Args:
             cloud_pc: Where to run it.

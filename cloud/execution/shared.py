@@ -13,7 +13,7 @@ class Shared(Generic[_T]):
     """A read that is made once by all that ask at the same time, and remembered for a while.
 
     What is remembered may be out of date, so it serves only to leave out requests: Azure has the last word when
-    something is made. An attempt that follows another reads anew, for it may have failed by what was remembered.
+    something is made. An attempt that follows another reads again, for it may have failed by what was remembered.
 
     Args:
         read: Makes the request; its arguments tell the answers apart. A failure is not remembered.
@@ -29,7 +29,7 @@ class Shared(Generic[_T]):
 
         Args:
             arguments: Those of the request.
-            fresh: Read anew.
+            fresh: Read again.
 
         """
         if fresh or activity.info().attempt > 1:

@@ -399,7 +399,7 @@ async def test_the_command(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: py
     answers.append(False)
     assert await starter._audit(request, True, False, 10, False) == starter.ExitCode.FAILED
     shown = capsys.readouterr().out
-    assert shown.count("will be taken away") == len(exists(lab)) == shown.count("az ")
+    assert shown.count("will be removed") == len(exists(lab)) == shown.count("az ")
 
     answers.append(True)
     assert await starter._audit(request, True, False, 10, False) == starter.ExitCode.DONE

@@ -155,8 +155,8 @@ class CloudPcWorkflow:
 
         """
         self._ends = ends
-        wish = request if isinstance(request, Reprovision) else Reprovision()
-        rollout_id = self.record.cloud_pc.rollout_id if ends else wish.rollout_id
+        wanted = request if isinstance(request, Reprovision) else Reprovision()
+        rollout_id = self.record.cloud_pc.rollout_id if ends else wanted.rollout_id
         self.record.set_status(
             CloudPcStatus.DEPROVISIONING if ends else CloudPcStatus.PROVISIONING, rollout_id=rollout_id
         )
@@ -177,7 +177,7 @@ class CloudPcWorkflow:
             self._end()
         else:
             joined = self._actions.join(REPROVISION)
-            self._begin_next_attempt(wish.merged_with(joined) if isinstance(joined, Reprovision) else wish)
+            self._begin_next_attempt(wanted.merged_with(joined) if isinstance(joined, Reprovision) else wanted)
 
     def _end(self) -> None:
         """Note that nothing is left.
@@ -193,22 +193,22 @@ class CloudPcWorkflow:
         if self._cancelled:
             raise asyncio.CancelledError
 
-    def _begin_next_attempt(self, wish: Reprovision) -> None:
-        request = self._next_request(wish)
+    def _begin_next_attempt(self, wanted: Reprovision) -> None:
+        request = self._next_request(wanted)
         settings = settings_version(request.policy, request.connections)
         workflow.continue_as_new(request, memo={**workflow.memo(), search_attributes.MEMO_SETTINGS: settings})
 
-    def _next_request(self, wish: Reprovision) -> CloudPcRequest:
-        policy = wish.policy or self.request.policy
-        if wish.user_account_type is not None:
-            policy = policy.with_user_account_type(wish.user_account_type)
+    def _next_request(self, wanted: Reprovision) -> CloudPcRequest:
+        policy = wanted.policy or self.request.policy
+        if wanted.user_account_type is not None:
+            policy = policy.with_user_account_type(wanted.user_account_type)
         changes: dict[str, Any] = {
             "policy": policy,
-            "connections": connections_of(policy, wish.connections) if wish.policy else self.request.connections,
+            "connections": connections_of(policy, wanted.connections) if wanted.policy else self.request.connections,
             "attempt": self.request.attempt + 1,
             "cloud_pc": None,
-            "reason": wish.reason,
-            "rollout_id": wish.rollout_id,
+            "reason": wanted.reason,
+            "rollout_id": wanted.rollout_id,
             "grace_period_end_date_time": self._grace_period_end,
             "remote_actions": self.record.cloud_pc.remote_actions,
         }
