@@ -1,7 +1,7 @@
 """A policy's fleet: its groups' members and their licences, and the Cloud PCs that there are for them."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 from msgraph.generated.groups.item.members.graph_group.graph_group_request_builder import GraphGroupRequestBuilder
 from msgraph.generated.groups.item.members.graph_user.graph_user_request_builder import GraphUserRequestBuilder
@@ -40,9 +40,13 @@ from models.fleet import FleetPlan, Requirement
 from models.provisioning_policy import Assignment
 from models.remote_actions import StartGracePeriod
 from models.service_plan import ServicePlan
+from models.validation import bounded
 
 _AT_ONCE = 20
 """Requests to the Temporal server at the same time."""
+_UNREACHED_SHOWN = 10
+_SERVER_IS_AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
+"""What says nothing of the one Cloud PC that was asked: everything is tried again."""
 _PAGE = 999
 """Members a page, the most that Graph gives."""
 _GRANTED = frozenset({"Enabled", "Warning"})
@@ -104,21 +108,33 @@ class Fleet:
         is_held = plan.is_above(request.grace_period_starts)
         client = activity.client()
 
+        unreached: list[str] = []
+
+        async def reach(id: str, work: Awaitable[None]) -> None:
+            """Do something with one Cloud PC; one that cannot be reached keeps none of the others from it."""
+            try:
+                await work
+            except RPCError as error:
+                if error.status in _SERVER_IS_AWAY:
+                    raise
+                unreached.append(bounded(f"{id}: {error}"))
+
         async def start(chosen: tuple[User, ServicePlan]) -> None:
-            await _start(client, request, *chosen)
+            id = cloud_pc_id(request.policy.id, chosen[0].id)
+            await reach(id, _start(client, request, *chosen))
 
         async def leave(pc: KnownCloudPc) -> None:
             message = StartGracePeriod(grace_period_in_hours=request.policy.grace_period_in_hours)
-            await _signal(client, pc.id, "startGracePeriod", message)
+            await reach(pc.id, _signal(client, pc.id, "startGracePeriod", message))
 
         async def stay(pc: KnownCloudPc) -> None:
-            await _signal(client, pc.id, "cancelGracePeriod")
+            await reach(pc.id, _signal(client, pc.id, "cancelGracePeriod"))
 
         await each(decision.stay, stay, at_once=_AT_ONCE)
         await each(decision.create, start, at_once=_AT_ONCE)
         if not is_held:
             await each(decision.leave, leave, at_once=_AT_ONCE)
-        return Reconciled(plan=plan, is_held=is_held)
+        return Reconciled(plan=plan, is_held=is_held, unreached=tuple(sorted(unreached)[:_UNREACHED_SHOWN]))
 
     @steps.CHOOSE_CLOUD_PCS.implemented_by
     async def choose_cloud_pcs(self, request: ChooseInput) -> ChosenCloudPcs:

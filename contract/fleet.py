@@ -31,6 +31,8 @@ class Reconciled(GraphModel):
     plan: FleetPlan
     is_held: bool
     """Whether more Cloud PCs would lose their user than may, so that none did."""
+    unreached: tuple[str, ...] = ()
+    """The first Cloud PCs that could not be started or signaled, each with the reason; the others were."""
 
 
 class RoomInput(FleetInput):

@@ -188,7 +188,7 @@ class ProvisioningPolicyWorkflow:
             problem = f"{why.code}: {why.message}; {why.remedy}"
             self._update(state=PolicyState.FAILED, reconciled_date_time=workflow.now(), problem=problem)
             return
-        problem = ""
+        problem = f"not reached, and tried again the next time: {'; '.join(done.unreached)}" if done.unreached else ""
         if done.is_held:
             problem = (
                 f"{done.plan.grace_period_starts} Cloud PCs would lose their user, more than the gracePeriodCeiling of "

@@ -11,8 +11,10 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
+import activities.fleet
 from activities.fleet import _GroupMember
 from cloud.clients import CloudClients
 from cloud.errors import failure
@@ -306,6 +308,28 @@ async def test_members_that_cannot_be_read_lose_nothing(
     for user in (ADA, GRACE):
         pc = await fleet.cloud_pc(user).query(CloudPcWorkflow.cloud_pc)
         assert pc.status == CloudPcStatus.PROVISIONED and pc.remote_actions == ()
+
+
+async def test_one_cloud_pc_that_cannot_be_reached_stops_nobody_else(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assigned = [{"groupId": GROUP, "servicePlanId": PLAN}]
+    await fleet.apply(fleet.request(assignments=assigned))
+    await fleet.provisioned(ADA)
+    send = activities.fleet._signal
+
+    async def limited(client: Client, id: str, name: str, *message: Any) -> None:
+        if id.endswith(fleet.lab.user(ADA).id):
+            raise RPCError("exceeded workflow execution limit for signal events", RPCStatusCode.INVALID_ARGUMENT, b"")
+        await send(client, id, name, *message)
+
+    monkeypatch.setattr(activities.fleet, "_signal", limited)
+    fleet.remove(ADA)
+    fleet.add(GRACE)
+    status = await fleet.reconcile()
+    assert status.state == PolicyState.WAITING
+    assert fleet.lab.user(ADA).id in status.problem and "limit for signal events" in status.problem
+    assert (await fleet.provisioned(GRACE)).status == CloudPcStatus.PROVISIONED
 
 
 async def test_a_wave_that_cannot_begin_pauses_the_rollout_and_begins_after_resume(
