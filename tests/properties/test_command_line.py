@@ -126,7 +126,8 @@ def test_what_a_guest_says_is_shown_as_it_is(words: str) -> None:
     stream = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         made: Console = starter._out
-        patch.setattr(made, "file", stream)
+        # Not `file`, whose value is whatever standard output is now: put back, it would stay that for later tests.
+        patch.setattr(made, "_file", stream)
         step = StepStatus(
             step="create_virtual_machine", stage=Stage.CORE_PROVISIONING, display_name="Create VM", detail=words
         )
