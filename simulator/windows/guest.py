@@ -25,6 +25,7 @@ DEFECTS = frozenset(
         "firewall",
         "avd-agent",
         "language-pack",
+        "unsigned-installer",
     }
 )
 """What can be broken in a guest from its birth.
@@ -36,6 +37,7 @@ DEFECTS = frozenset(
 - `firewall`: the Windows Firewall service does not run.
 - `avd-agent`: the installer of the Azure Virtual Desktop agent fails.
 - `language-pack`: no language pack can be downloaded.
+- `unsigned-installer`: what is downloaded has lost its signature on the way.
 """
 
 LANGUAGE_SETTINGS = (

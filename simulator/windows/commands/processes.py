@@ -7,7 +7,11 @@ from urllib.parse import urlsplit
 from simulator.windows.cmdlets import SWITCH, Call, Parameter, cmdlet
 from simulator.windows.commands.programs import PACKAGES
 from simulator.windows.errors import NotSimulated
-from simulator.windows.values import PSObject, Value
+from simulator.windows.values import EnumValue, PSObject, Value
+
+SIGNER = "CN=Microsoft Corporation, O=Microsoft Corporation, L=Redmond, S=Washington, C=US"
+"""Who has signed the installers."""
+_SIGNATURE_STATUSES = {"Valid": 0, "NotSigned": 2}
 
 
 @cmdlet(
@@ -26,6 +30,25 @@ def invoke_web_request(call: Call) -> Sequence[Value]:
         raise call.failure(f"Could not find a part of the path '{path}'.", "System.IO.IOException")
     call.guest.files[path.lower()] = uri
     return []
+
+
+@cmdlet("Get-AuthenticodeSignature", Parameter("LiteralPath", mandatory=True))
+def get_authenticode_signature(call: Call) -> Sequence[Value]:
+    """Return the signature of an installer.
+
+    Source: https://learn.microsoft.com/powershell/module/microsoft.powershell.security/get-authenticodesignature
+    """
+    path = call.text("LiteralPath")
+    if path.lower() not in call.guest.files:
+        call.report(f"File {path} was not found.", "System.IO.FileNotFoundException")
+        return []
+    status = "NotSigned" if "unsigned-installer" in call.guest.defects else "Valid"
+    certificate = PSObject("System.Security.Cryptography.X509Certificates.X509Certificate2", {"Subject": SIGNER})
+    properties: dict[str, Value] = {
+        "Status": EnumValue(status, _SIGNATURE_STATUSES[status]),
+        "SignerCertificate": certificate if status == "Valid" else None,
+    }
+    return [PSObject("System.Management.Automation.Signature", properties)]
 
 
 @cmdlet(

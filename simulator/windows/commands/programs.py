@@ -116,10 +116,10 @@ def deviceenroller(guest: Guest, arguments: Sequence[str]) -> tuple[list[str], i
 
 
 def msiexec(guest: Guest, arguments: Sequence[str]) -> tuple[list[str], int]:
-    """Install a package silently: `/i file.msi /quiet [/norestart] [NAME=value ...]`."""
+    """Install a package silently: `/i file.msi /quiet [/norestart]`."""
     options = [argument.lower() for argument in arguments if argument.startswith("/")]
     values = [argument for argument in arguments if not argument.startswith("/")]
-    if not {"/i", "/quiet"} <= set(options) <= {"/i", "/quiet", "/norestart"} or not values:
+    if not {"/i", "/quiet"} <= set(options) <= {"/i", "/quiet", "/norestart"} or len(values) != 1:
         raise _unknown("msiexec.exe", arguments)
     package = PACKAGES.get(guest.files.get(values[0].lower(), ""))
     if package is None:
@@ -129,12 +129,9 @@ def msiexec(guest: Guest, arguments: Sequence[str]) -> tuple[list[str], int]:
     if package not in guest.software:
         guest.software.append(package)
         if package == _AGENT:
-            properties = {name.upper(): value for name, _, value in (value.partition("=") for value in values[1:])}
             key = guest.create_registry_key(RDAGENT_KEY)
             key.values["isregistered"] = RegistryValue("IsRegistered", "DWord", 0)
-            key.values["registrationtoken"] = RegistryValue(
-                "RegistrationToken", "String", properties.get("REGISTRATIONTOKEN", "")
-            )
+            key.values["registrationtoken"] = RegistryValue("RegistrationToken", "String", "")
         if package == _BOOT_LOADER:
             service = Service(RDAGENT_SERVICE, "Remote Desktop Agent Loader", "Stopped")
             guest.services.append(service)
