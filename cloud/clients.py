@@ -25,6 +25,7 @@ from msgraph.graph_request_adapter import options as graph_options
 from msgraph.graph_service_client import GraphServiceClient
 from msgraph_core import GraphClientFactory
 
+from cloud.errors import failure
 from cloud.execution import lease
 from cloud.secrets import Secrets
 from cloud.settings import Settings
@@ -51,22 +52,39 @@ class ResourceGroup:
 
 
 class ResourceGroups:
-    """Resource groups of any subscription that the identity may use; clients are made when first needed."""
+    """The resource groups that the settings allow, of any subscription; clients are made when first needed."""
 
     def __init__(
-        self, own: str, make: Callable[[str], tuple[ComputeManagementClient, NetworkManagementClient]]
+        self, settings: Settings, make: Callable[[str], tuple[ComputeManagementClient, NetworkManagementClient]]
     ) -> None:
-        self._own = own
+        self._settings = settings
         self._make = make
         self._clients: dict[str, tuple[ComputeManagementClient, NetworkManagementClient]] = {}
 
+    def require(self, id: str) -> None:
+        """See that a connection or a policy may name what has this ARM id.
+
+        Raises:
+            ApplicationError: `ResourceNotAllowed`.
+
+        """
+        if not self._settings.allows(id):
+            raise failure("ResourceNotAllowed", f"CLOUD_PC_ALLOWED_RESOURCES of this worker does not have {id}")
+
     def get(self, id: str | None = None) -> ResourceGroup:
-        """Return the resource group of an ARM id, the worker's own for None."""
-        id = id or self._own
-        subscription = ResourceId.parse(id).subscription.lower()
+        """Return the resource group by its ARM id or that of a resource in it; the worker's own for None.
+
+        Raises:
+            ApplicationError: `ResourceNotAllowed`.
+
+        """
+        id = id or self._settings.resource_group_id
+        self.require(id)
+        parsed = ResourceId.parse(id)
+        subscription = parsed.subscription.lower()
         if subscription not in self._clients:
             self._clients[subscription] = self._make(subscription)
-        return ResourceGroup(id, *self._clients[subscription])
+        return ResourceGroup(parsed.group_id, *self._clients[subscription])
 
 
 @dataclass(frozen=True)
@@ -136,8 +154,8 @@ async def cloud_clients(settings: Settings) -> AsyncGenerator[CloudClients, None
 
         yield CloudClients(
             settings=settings,
-            resource_groups=ResourceGroups(settings.resource_group_id, make),
-            secrets=Secrets(credential, os.environ),
+            resource_groups=ResourceGroups(settings, make),
+            secrets=Secrets(credential, os.environ, settings.domain_secrets),
             authorization=await stack.enter_async_context(
                 AuthorizationManagementClient(credential, subscription, **arm)
             ),

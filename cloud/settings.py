@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from models.types import Guid
+from models.azure_network_connection import ActiveDirectoryDomain
+from models.types import DomainName, Guid, JoinAccount, ResourceId, same_id
 
 _PORT = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
 _HTTPS = rf"^https://[0-9A-Za-z.-]{{1,255}}(:({_PORT}))?$"
@@ -13,6 +14,39 @@ _HTTPS = rf"^https://[0-9A-Za-z.-]{{1,255}}(:({_PORT}))?$"
 
 class SettingsError(Exception):
     """An environment variable is missing or wrong; the message names it, a line each."""
+
+
+class DomainSecret(BaseModel):
+    """Which secret may be used as the password of which join account."""
+
+    # Somebody may write the secret itself here: it must not come back in an error.
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    secret: Annotated[str, Field(pattern=r"^(CLOUD_PC_[A-Z0-9_]{1,64}|https://[^/\s]+/secrets/[0-9A-Za-z-]{1,127})$")]
+    """Environment variable of the worker, or identifier of a Key Vault secret without a version."""
+    domain: DomainName
+    account: JoinAccount
+
+    def is_for(self, domain: ActiveDirectoryDomain) -> bool:
+        """Tell whether this is the domain's secret, domain and join account."""
+        return (
+            same_id(self.secret, domain.password.place)
+            and same_id(self.domain, domain.name)
+            and same_id(self.account, domain.username)
+        )
+
+
+def _entries(text: str) -> list[dict[str, str]]:
+    """Read entries of three words."""
+    entries = [entry.split() for entry in text.split(";") if entry.strip()]
+    if any(len(entry) != len(DomainSecret.model_fields) for entry in entries):
+        raise ValueError("write SECRET DOMAIN ACCOUNT, and a semicolon between two of these")
+    return [dict(zip(DomainSecret.model_fields, entry, strict=True)) for entry in entries]
+
+
+def _resource_id(text: str) -> str:
+    ResourceId.parse(text)
+    return text
 
 
 class Settings(BaseModel):
@@ -55,6 +89,17 @@ class Settings(BaseModel):
 
     Source: https://learn.microsoft.com/graph/throttling-limits
     """
+    domain_secrets: Annotated[
+        tuple[DomainSecret, ...], BeforeValidator(_entries), Field(validation_alias="CLOUD_PC_DOMAIN_SECRETS")
+    ] = ()
+    """Which secrets may be used for which domains: connections name both, and whoever starts a workflow writes them."""
+    allowed_resources: Annotated[
+        tuple[Annotated[str, AfterValidator(_resource_id)], ...],
+        BeforeValidator(str.split),
+        Field(validation_alias="CLOUD_PC_ALLOWED_RESOURCES"),
+    ] = ()
+    """ARM ids of what connections and policies may name beside the worker's own resource group, with all that is in it:
+    subscriptions, resource groups, virtual networks, subnets, images, galleries."""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING"], Field(validation_alias="CLOUD_PC_LOG_LEVEL")] = "INFO"
     """What is logged: at `DEBUG` also every request of the SDKs to Azure and Graph, without bodies and credentials."""
 
@@ -62,6 +107,11 @@ class Settings(BaseModel):
     def resource_group_id(self) -> str:
         """ARM id of the resource group."""
         return f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+
+    def allows(self, resource_id: str) -> bool:
+        """Tell whether a connection or policy may name what has this ARM id; Azure ignores the case of ids."""
+        wanted = resource_id.casefold() + "/"
+        return any(wanted.startswith(id.casefold() + "/") for id in (self.resource_group_id, *self.allowed_resources))
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

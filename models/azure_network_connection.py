@@ -4,6 +4,7 @@ Source: https://learn.microsoft.com/graph/api/resources/cloudpconpremisesconnect
 https://learn.microsoft.com/windows-365/enterprise/azure-network-connections
 """
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Self
 
@@ -52,6 +53,12 @@ class SecretReference(GraphModel):
         if (self.key_vault_secret_id is None) == (self.environment_variable is None):
             raise ValueError("needs either keyVaultSecretId or environmentVariable; write one of them")
         return self
+
+    @property
+    def place(self) -> str:
+        """The environment variable, or the secret's identifier without its version."""
+        found = re.match("https://[^/]+/secrets/[^/]+", self.key_vault_secret_id or "")
+        return found[0] if found else self.environment_variable or ""
 
 
 class AzureNetworkConnection(GraphModel):

@@ -8,8 +8,16 @@ from pathlib import Path
 
 import trustme
 
-from simulator.active_directory import JOIN_PASSWORD
-from simulator.cloud import CLIENT_ID, CLIENT_SECRET, RESOURCE_GROUP, SUBSCRIPTION_ID, TENANT_ID, Cloud
+from simulator.active_directory import DOMAIN, JOIN_PASSWORD, JOIN_USER
+from simulator.cloud import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    RESOURCE_GROUP,
+    SECOND_SUBSCRIPTION_ID,
+    SUBSCRIPTION_ID,
+    TENANT_ID,
+    Cloud,
+)
 from simulator.server import SimulatorServer
 from simulator.windows.guest import DEFECTS
 
@@ -47,6 +55,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
             "SSL_CERT_FILE": str(arguments.ca_file),
             # Of the account that may join the simulated domain, as a connection's adDomainPassword names it.
             "CLOUD_PC_JOIN_PASSWORD": JOIN_PASSWORD,
+            "CLOUD_PC_DOMAIN_SECRETS": f"CLOUD_PC_JOIN_PASSWORD {DOMAIN} {JOIN_USER}",
+            "CLOUD_PC_ALLOWED_RESOURCES": f"/subscriptions/{SUBSCRIPTION_ID} /subscriptions/{SECOND_SUBSCRIPTION_ID}",
         }
         # One line, when it is ready: what a client's environment must hold.
         print(json.dumps(environment), flush=True)

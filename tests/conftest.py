@@ -24,6 +24,7 @@ from cloud.clients import CloudClients, cloud_clients  # noqa: E402
 from cloud.settings import Settings  # noqa: E402
 from local_stack import DEV_SERVER_ARGUMENTS, TEMPORAL  # noqa: E402
 from simulator import cloud as simulated  # noqa: E402
+from simulator.active_directory import DOMAIN, JOIN_USER  # noqa: E402
 from simulator.cloud import Cloud  # noqa: E402
 from simulator.server import SimulatorServer  # noqa: E402
 from workflows.plugin import PLUGIN  # noqa: E402
@@ -61,6 +62,17 @@ async def simulator(authority: trustme.CA, speed: float) -> AsyncGenerator[Simul
         yield server
 
 
+def allow_list(cloud: Cloud) -> dict[str, str]:
+    """What a worker of the tests allows: the simulated join account's password, wherever it is kept, and everything."""
+    secrets = ("CLOUD_PC_JOIN_PASSWORD", "CLOUD_PC_NOT_SET", f"{cloud.key_vault_url}/secrets/domain-join")
+    domains = (DOMAIN, "corp.fabrikam.com")
+    subscriptions = (simulated.SUBSCRIPTION_ID, simulated.SECOND_SUBSCRIPTION_ID)
+    return {
+        "CLOUD_PC_DOMAIN_SECRETS": ";".join(f"{s} {d} {JOIN_USER}" for s in secrets for d in domains),
+        "CLOUD_PC_ALLOWED_RESOURCES": " ".join(f"/subscriptions/{id}" for id in subscriptions),
+    }
+
+
 @pytest_asyncio.fixture
 async def clients(simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[CloudClients, None]:
     """The real SDK clients, as the worker makes them."""
@@ -78,6 +90,7 @@ async def clients(simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -
             "AZURE_RESOURCE_GROUP": simulated.RESOURCE_GROUP,
             "AZURE_RESOURCE_MANAGER_URL": simulator.cloud.base_url,
             "MICROSOFT_GRAPH_URL": simulator.cloud.base_url,
+            **allow_list(simulator.cloud),
             "CLOUD_PC_POLL_INTERVAL": "0.05",
             "CLOUD_PC_AZURE_ACTIVITIES_PER_SECOND": "1000",
             "CLOUD_PC_GRAPH_ACTIVITIES_PER_SECOND": "1000",

@@ -17,9 +17,10 @@ from cloud.clients import CloudClients
 from cloud.errors import retry_after
 from cloud.execution.context import confide
 from cloud.secrets import Secrets
+from cloud.settings import DomainSecret
 from contract.errors import FailureDetails
 from contract.users import FindUserInput
-from models.azure_network_connection import SecretReference
+from models.azure_network_connection import ActiveDirectoryDomain, SecretReference
 from models.validation import MAX_MESSAGE, bounded
 from simulator.faults import Fault
 from simulator.server import SimulatorServer
@@ -165,9 +166,12 @@ async def test_a_secret_is_hidden_however_it_is_written(written: str) -> None:
 
 async def test_an_empty_secret_is_refused_and_hides_nothing() -> None:
     reference = SecretReference(environment_variable="CLOUD_PC_EMPTY")
+    domain = ActiveDirectoryDomain(name="b.c", username="join@b.c", password=reference, organizational_unit=None)
+    allowed = DomainSecret(secret="CLOUD_PC_EMPTY", domain="b.c", account="join@b.c")
 
     async def fails() -> None:
-        await Secrets(None, {"CLOUD_PC_EMPTY": "  "}).read(reference)  # type: ignore[arg-type] - no Key Vault is asked
+        secrets = Secrets(None, {"CLOUD_PC_EMPTY": "  "}, [allowed])  # type: ignore[arg-type] - no Key Vault is asked
+        await secrets.password_of(domain)
 
     assert (await failure_of(fails)).type == "SecretNotSet"
 

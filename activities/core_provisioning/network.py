@@ -9,6 +9,7 @@ from cloud.errors import arm_code, failure, not_yet
 from contract import steps
 from contract.core_provisioning import AttachNetworkInput, NetworkAttachment
 from models.cloud_pc import CloudPcReference
+from models.provisioning_policy import DomainJoinType
 from models.types import ResourceId
 
 
@@ -16,6 +17,7 @@ class Network:
     """Attaches machines: to a connection's subnet, or to a Microsoft-hosted network, made when there is none."""
 
     def __init__(self, clients: CloudClients) -> None:
+        self._secrets = clients.secrets
         self._interfaces = NetworkInterfaces(clients)
         self._connected = ConnectedNetworks(clients)
         self._hosted = HostedNetworks(clients)
@@ -26,13 +28,17 @@ class Network:
         """Return the Cloud PC's network interface.
 
         Raises:
-            ApplicationError: `SubnetNotFound`, or `SubnetInAnotherSubscription`, of a connection.
+            ApplicationError: `SubnetNotFound`, `SubnetInAnotherSubscription`, `ResourceNotAllowed` or
+                `SecretNotForThisDomain`, of a connection.
             HttpResponseError: Azure refuses, such as `SubnetIsFull` or `LinkedAuthorizationFailed` of a connection.
 
         """
         cloud_pc, connection = request.cloud_pc, request.connection
         if connection is None:
             return await self._attach_to_hosted_network(cloud_pc)
+        if connection.connection_type == DomainJoinType.HYBRID_AZURE_AD_JOIN:
+            # The join would refuse it too, but a machine would have been made by then.
+            self._secrets.require(connection.domain)
         region = await self._connected.region_of(connection)
         located = cloud_pc.model_copy(update={"region": region})
         return _attachment(await self._interfaces.ensure(located, connection.subnet_id), region)

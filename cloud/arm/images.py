@@ -43,8 +43,8 @@ class Images:
             disk_size_gb: Size of the Cloud PC's disk, GiB.
 
         Raises:
-            ApplicationError: `sourceImageNotFound`, `sourceImageNotGeneralized`, `sourceImageInvalid`,
-                `sourceImageSizeExceedsLimitation` or `sourceImageWithDataDiskNotSupported`.
+            ApplicationError: `ResourceNotAllowed`, `sourceImageNotFound`, `sourceImageNotGeneralized`,
+                `sourceImageInvalid`, `sourceImageSizeExceedsLimitation` or `sourceImageWithDataDiskNotSupported`.
 
         """
         return await self._checked(image, region, disk_size_gb)
@@ -70,7 +70,7 @@ class Images:
         return _supports_trusted_launch(found.properties.features)
 
     async def _check_managed_image(self, image_id: str, id: ResourceId, region: str, disk_size_gb: int) -> None:
-        group = self._groups.get(id.group_id)
+        group = self._groups.get(image_id)
         image: Any = await group.compute.images.get(group.name, id.name)
         properties = image.properties
         _refuse_region(image_id, {image.location}, region)
@@ -82,7 +82,7 @@ class Images:
             raise failure("sourceImageWithDataDiskNotSupported", f"{image_id} has data disks")
 
     async def _check_compute_gallery_image(self, image_id: str, id: ResourceId, region: str, disk_size_gb: int) -> bool:
-        group, version = self._groups.get(id.group_id), id.of("versions")
+        group, version = self._groups.get(image_id), id.of("versions")
         names = (group.name, id.of("galleries"), id.of("images"))
         image: Any = (await group.compute.gallery_images.get(*names)).properties
         _refuse_generation(image.hyper_v_generation)

@@ -78,10 +78,10 @@ class ConnectedNetworks:
         """Return the region of a connection's virtual network, once its subnet is known to exist.
 
         Raises:
-            ApplicationError: `SubnetNotFound` or `SubnetInAnotherSubscription`.
+            ApplicationError: `ResourceNotAllowed`, `SubnetNotFound` or `SubnetInAnotherSubscription`.
 
         """
-        subnet = ResourceId.parse(connection.subnet_id)
+        subnet = self._subnet_of(connection)
         own = self._groups.get(connection.resource_group_id)
         if not same_id(ResourceId.parse(own.id).subscription, subnet.subscription):
             raise failure(
@@ -98,12 +98,12 @@ class ConnectedNetworks:
         """Return the region of a connection and how many addresses its subnet has left.
 
         Raises:
-            ApplicationError: `SubnetNotFound`.
+            ApplicationError: `ResourceNotAllowed` or `SubnetNotFound`.
 
         Source: https://learn.microsoft.com/rest/api/virtualnetwork/subnets/get
 
         """
-        subnet = ResourceId.parse(connection.subnet_id)
+        subnet = self._subnet_of(connection)
         client: Any = self._groups.get(connection.resource_group_id).network
         found: Any = await client.virtual_networks.get(subnet.resource_group, subnet.of("virtualNetworks"))
         subnets: list[Any] = found.properties.subnets or []
@@ -113,6 +113,10 @@ class ConnectedNetworks:
                 size = sum(ipaddress.ip_network(prefix).num_addresses - _RESERVED_ADDRESSES for prefix in prefixes)
                 return str(found.location), max(0, size - len(item.properties.ip_configurations or []))
         raise failure("SubnetNotFound", f"{connection.subnet_id} does not exist")
+
+    def _subnet_of(self, connection: AzureNetworkConnection) -> ResourceId:
+        self._groups.require(connection.subnet_id)
+        return ResourceId.parse(connection.subnet_id)
 
 
 class HostedNetworks:
