@@ -3,7 +3,6 @@
 from temporalio import activity
 
 from cloud.arm.capacity_reservations import CapacityReservations
-from cloud.arm.extensions import DOMAIN_JOIN, JOIN_ACCOUNT_REFUSED, instance_view_of, words_and_errors
 from cloud.arm.host_pools import HostPools, session_host_name
 from cloud.arm.operations import remove
 from cloud.arm.role_assignments import (
@@ -13,7 +12,6 @@ from cloud.arm.role_assignments import (
     RoleAssignment,
     RoleAssignments,
 )
-from cloud.arm.run_commands import GuestScripts, script_text
 from cloud.arm.virtual_machines import VirtualMachines
 from cloud.clients import CloudClients
 from cloud.errors import not_yet
@@ -30,45 +28,22 @@ class Deprovisioning:
 
     def __init__(self, clients: CloudClients) -> None:
         self._groups = clients.resource_groups
-        self._secrets = clients.secrets
         self._poll_interval = clients.settings.poll_interval
         self._machines = VirtualMachines(clients)
         self._reservations = CapacityReservations(clients)
-        self._scripts = GuestScripts(clients)
         self._pools = HostPools(clients)
         self._roles = RoleAssignments(clients)
         self._devices = Devices(clients)
 
     @steps.REMOVE_COMPUTER_ACCOUNT.implemented_by
     async def remove_computer_account(self, request: RemoveComputerAccountInput) -> StepResult:
-        """Delete the machine's account from its domain, by a script in the machine, which reaches the domain.
+        """Say that the machine's account stays in its domain.
 
-        Raises:
-            ApplicationError: `NotYet` while it is still joining, `GuestScriptFailed`, or a code of the secret.
-
+        The right to delete it would be the right to delete every Cloud PC's, and would have to be used inside a machine
+        that its user may administer, for that is what reaches the domain.
         """
-        cloud_pc, domain = request.cloud_pc, request.domain
-        group = self._groups.get(cloud_pc.resource_group_id)
-        ids = (group.name, cloud_pc.computer_name, DOMAIN_JOIN)
-        extension = await instance_view_of(group.compute.virtual_machine_extensions, ids)
-        if extension is None:
-            return StepResult(detail="the machine never asked to join, or is gone")
-        if extension.properties.provisioning_state not in ("Succeeded", "Failed", "Canceled"):
-            # It would make the account after it was looked for.
-            raise not_yet(f"{cloud_pc.computer_name} is still joining {domain.name}", self._poll_interval)
-        _, errors = words_and_errors(extension)
-        if extension.properties.provisioning_state == "Failed" and JOIN_ACCOUNT_REFUSED.intersection(errors):
-            # Signing in with it once more could lock it out.
-            return StepResult(detail=f"{domain.name} refused the join account, so there is no account to remove")
-        detail = await self._scripts.run(
-            cloud_pc,
-            "remove-computer-account",
-            script_text("activities.core_provisioning", "remove_computer_account.ps1"),
-            parameters={"DomainName": domain.name, "UserName": domain.username},
-            secrets={"Password": await self._secrets.read(domain.password)},
-            remedy=f"delete the computer account {cloud_pc.computer_name} from {domain.name}",
-        )
-        return StepResult(detail=detail)
+        name, domain = request.cloud_pc.computer_name, request.domain.name
+        return StepResult(detail=f"{name} stays in {domain} if it has joined; the domain's own clean-up deletes it")
 
     @steps.DELETE_VIRTUAL_MACHINE.implemented_by
     async def delete_virtual_machine(self, request: CloudPcInput) -> StepResult:
@@ -136,12 +111,14 @@ class Deprovisioning:
     async def delete_entra_device(self, request: CloudPcInput) -> StepResult:
         """Delete the machine's Entra devices and see that they are gone.
 
+        A pending one is left: Entra Connect brings it as long as the domain has the computer account.
+
         Raises:
             ApplicationError: `NotYet` at the first look and while Entra ID shows a device: one that has just
                 joined is not seen at once, and one that was deleted stays visible for a while.
 
         """
-        devices = await self._our_devices(request.cloud_pc)
+        devices = [each for each in await self._our_devices(request.cloud_pc) if not self._devices.is_pending(each)]
         for device in devices:
             await self._devices.delete(device)
         if devices or activity.info().attempt == 1:

@@ -6,7 +6,7 @@ from models.base import GraphModel
 
 
 class RemoveComputerAccountInput(CloudPcInput):
-    """The machine whose account is to leave its domain."""
+    """The machine whose account stays in its domain."""
 
     domain: ActiveDirectoryDomain
 

@@ -35,6 +35,7 @@ _CONNECTION = "correct the Azure network connection, then reprovision with it"
 _JOIN_ACCOUNT = (
     "correct the join account or its password where the connection's adDomainPassword points, then reprovision"
 )
+_WORKER = "if it is right, add what the message names to that setting of every worker, start them again, reprovision"
 _REACH = "let the Cloud PCs' network reach the domain controllers and use their DNS, then reprovision"
 DEFAULT_REMEDY = "correct what the message names, then reprovision"
 
@@ -303,14 +304,34 @@ CATALOGUE: tuple[Entry, ...] = (
         _DOMAIN,
     ),
     _terminal("adJoinCheckServerNotOperational", "no domain controller answers (53, 1722)", _REACH, _DOMAIN),
-    _terminal("adJoinCheckUnknownError", "the domain join failed; the message has the guest's words", _REACH, _DOMAIN),
+    _terminal(
+        "adJoinCheckUnknownError",
+        "the domain join failed, and the guest gives no reason that is known here; the message has its words",
+        "see that the join account, its password and its rights are right and that the network reaches the domain "
+        "controllers, then reprovision",
+        _DOMAIN,
+    ),
     _terminal(
         "ScheduleToClose",
         "the step did not end in the time it has; the message has what it waited for",
         "correct what the message says is waited for, then reprovision",
         _DEVICE,
     ),
-    # Secrets
+    # Secrets, and what else a worker allows
+    _terminal(
+        "SecretNotForThisDomain",
+        "the worker's settings do not allow this secret for this domain and join account",
+        _WORKER,
+        _NETWORK,
+        _DOMAIN,
+    ),
+    _terminal(
+        "ResourceNotAllowed",
+        "the worker's settings do not allow the resource group, network or image that a connection or policy names",
+        _WORKER,
+        _NETWORK,
+        _VM,
+    ),
     _terminal(
         "SecretNotFound",
         "the Key Vault has no such secret, or an empty one",

@@ -116,6 +116,19 @@ WAIT_FOR_ENTRA_DEVICE = Step(
     _CORE,
     _is_hybrid,
 )
+REMOVE_DOMAIN_JOIN_EXTENSION = Step(
+    "remove_domain_join_extension",
+    "Remove the domain join extension",
+    CloudPcInput,
+    StepResult,
+    _AZURE,
+    StepPolicy(15, 60, "seconds to a minute", beats=True),
+    _CORE,
+    _is_hybrid,
+    patch="remove-domain-join-extension",
+)
+"""Once the join is confirmed, and before the machine is its user's: an administrator of a machine can read the settings
+of its extensions, and this one's hold the join account's password."""
 ENROLL_IN_INTUNE = Step(
     "enroll_in_intune",
     "Intune MDM enroll",
@@ -212,16 +225,15 @@ _DIRECTORY = StepPolicy(2, 60, "at once; deleted devices stay visible for a whil
 
 REMOVE_COMPUTER_ACCOUNT = Step(
     "remove_computer_account",
-    "Remove the computer account from the domain",
+    "Leave the computer account to the domain",
     deprovisioning.RemoveComputerAccountInput,
     StepResult,
-    _AZURE,
-    StepPolicy(15, 30, "a script runs for seconds; the rest goes on without it", beats=True),
+    _TEMPORAL,
+    StepPolicy(0.5, 30, "at once: it asks nobody"),
     _DEPROVISIONING,
     _is_hybrid,
 )
-"""While the machine runs, for it is what reaches the domain. If the account outlived its device, Entra Connect would
-sync the device back."""
+"""It says which account stays. Its name is from a time when a script in the machine removed the account."""
 DELETE_VIRTUAL_MACHINE = Step(
     "delete_virtual_machine",
     "Delete the VM, its NIC and disk",

@@ -75,7 +75,7 @@ class OrganizationalUnit:
 
     Attributes:
         distinguished_name: Its name, such as `OU=Cloud PCs,DC=corp,DC=contoso,DC=com`.
-        delegates: User principal names of those who may make and delete any computer account in it.
+        delegates: User principal names of those who may make computer accounts in it.
         synchronized: Whether Entra Connect looks at it.
 
     """
@@ -285,20 +285,8 @@ class ActiveDirectory:
         self.computers[computer.name.lower()] = computer
         return computer
 
-    def delete_computer(self, account: Account, name: str) -> None:
-        """Delete a computer's account.
-
-        Raises:
-            DomainError: 2 there is none, 5 the account is neither its maker nor a delegate of its unit.
-
-        """
-        computer = self.computers.get(name.lower())
-        if computer is None:
-            raise DomainError(2)
-        unit = self.organizational_units.get(computer.unit.lower())
-        user = account.user_principal_name
-        if user != computer.created_by and (unit is None or user not in unit.delegates):
-            raise DomainError(5)
+    def delete_computer(self, name: str) -> None:
+        """Delete a computer's account, as the domain's own clean-up or an admin does."""
         del self.computers[name.lower()]
         self.changed()
 
@@ -335,7 +323,7 @@ class ActiveDirectory:
 
 
 class ReachedDomain:
-    """The domain as one machine reaches it: what its scripts can do there.
+    """The domain as one machine reaches it: what its scripts can ask there.
 
     Args:
         active_directory: The domain.
@@ -358,29 +346,3 @@ class ReachedDomain:
         except DomainError:
             return False
         return self._active_directory.has_user(name)
-
-    def find_computer(self, domain: str, user: str, password: str, name: str) -> str | None:
-        """Sign in to a domain and return the distinguished name of a computer's account, or None.
-
-        Raises:
-            DomainError: What `ActiveDirectory.contact` and `ActiveDirectory.sign_in` raise.
-
-        """
-        self._sign_in(domain, user, password)
-        computer = self._active_directory.computers.get(name.lower())
-        return computer.distinguished_name if computer else None
-
-    def delete_computer(self, domain: str, user: str, password: str, distinguished_name: str) -> None:
-        """Sign in to a domain and delete a computer's account.
-
-        Raises:
-            DomainError: Also what `ActiveDirectory.delete_computer` raises.
-
-        """
-        account = self._sign_in(domain, user, password)
-        name = distinguished_name.partition(",")[0].removeprefix("CN=")
-        self._active_directory.delete_computer(account, name)
-
-    def _sign_in(self, domain: str, user: str, password: str) -> Account:
-        self._active_directory.contact(domain, self._dns_servers)
-        return self._active_directory.sign_in(user, password)

@@ -98,7 +98,6 @@ WORST = [
     Fault("PUT", _PUT_JOIN, "InvalidParameter", f"the password {JOIN_PASSWORD} is too short", status=400),
     Fault("PUT", r"runCommands/install-avd-agent$", "BadRequest", status=400),
     Fault("POST", r"/retrieveRegistrationToken$", "BadRequest", status=400),
-    Fault("PUT", r"runCommands/remove-computer-account$", "BadRequest", status=400),
 ]
 """Where a request that holds a secret, or gets one, fails for good."""
 

@@ -151,11 +151,14 @@ async def _join(record: CloudPcRecord, policy: ProvisioningPolicy, machine: Virt
             JoinEntraIdInput(cloud_pc=cloud_pc, virtual_machine_id=machine.id),
         )
     await record.run(steps.JOIN_DOMAIN, JoinDomainInput(cloud_pc=cloud_pc, domain=domain))
-    return await record.run(
+    device = await record.run(
         steps.WAIT_FOR_ENTRA_DEVICE,
         CloudPcInput(cloud_pc=cloud_pc),
         within=timedelta(minutes=policy.hybrid_join_timeout_in_minutes),
     )
+    if not record.leaves_out(steps.REMOVE_DOMAIN_JOIN_EXTENSION):
+        await record.run(steps.REMOVE_DOMAIN_JOIN_EXTENSION, CloudPcInput(cloud_pc=cloud_pc))
+    return device
 
 
 async def _both(first: Awaitable[_A], second: Awaitable[_B]) -> tuple[_A, _B]:

@@ -7,9 +7,10 @@ from azure.core.exceptions import HttpResponseError
 from temporalio import activity
 
 from cloud.arm.extensions import DOMAIN_JOIN, instance_view_of, words_and_errors
-from cloud.arm.operations import Operations, ensure
+from cloud.arm.operations import Operations, ensure, remove
+from cloud.arm.virtual_machines import VirtualMachines
 from cloud.clients import CloudClients
-from cloud.errors import arm_code, failure, not_yet
+from cloud.errors import arm_code, arm_message, failure, not_yet
 from cloud.graph.devices import Devices
 from contract import steps
 from contract.activity import CloudPcInput, StepResult
@@ -48,6 +49,11 @@ Source: https://learn.microsoft.com/windows/win32/debug/system-error-codes
 _RETRIED = frozenset({53, 1355, 1722})
 """Errors of finding the domain, which may pass. Anything else is not tried again: it could lock the account out."""
 _DONE_ALL_THE_SAME = "join completed for domain"
+_HAS_TRIED = "while joining domain"
+"""What the extension says once it has tried to join, whatever came of it; not all versions give the number.
+
+Source: https://github.com/Azure/RDS-Templates/issues/434
+"""
 _JOIN_FAILURES = frozenset({"VMExtensionProvisioningError", "VMExtensionHandlerNonTransientError"})
 _LOOK_EVERY = 4
 """Poll intervals between two looks: the synchronisation comes every 30 minutes."""
@@ -64,6 +70,7 @@ class DomainJoin:
         self._groups = clients.resource_groups
         self._secrets = clients.secrets
         self._devices = Devices(clients)
+        self._machines = VirtualMachines(clients)
         self._poll_interval = clients.settings.poll_interval
 
     @steps.JOIN_DOMAIN.implemented_by
@@ -82,19 +89,25 @@ class DomainJoin:
         ids = (group.name, cloud_pc.computer_name, DOMAIN_JOIN)
         if await self._has_joined_in_spite_of(extensions, ids, domain, may_retry=True):
             return StepResult(detail=f"joined {domain.name}")
-        body = _body(cloud_pc, domain, await self._secrets.read(domain.password))
+        body = _body(cloud_pc, domain, await self._secrets.password_of(domain))
         try:
             await ensure(extensions, ids, lambda: body, poll_interval=self._poll_interval, replace_failed=True)
         except HttpResponseError as error:
             may_retry = activity.info().attempt < _ATTEMPTS
             if arm_code(error) not in _JOIN_FAILURES or not await self._has_joined_in_spite_of(
-                extensions, ids, domain, may_retry=may_retry
+                extensions, ids, domain, may_retry=may_retry, said=arm_message(error)
             ):
                 raise
         return StepResult(detail=f"joined {domain.name}")
 
     async def _has_joined_in_spite_of(
-        self, extensions: Operations, ids: tuple[str, ...], domain: ActiveDirectoryDomain, *, may_retry: bool
+        self,
+        extensions: Operations,
+        ids: tuple[str, ...],
+        domain: ActiveDirectoryDomain,
+        *,
+        may_retry: bool,
+        said: str = "",
     ) -> bool:
         """Read why the extension has failed, if it has.
 
@@ -103,6 +116,7 @@ class DomainJoin:
             ids: Resource group and names of the extension.
             domain: What was to be joined.
             may_retry: Whether a domain that could not be found may be looked for again.
+            said: What Azure said of the failure, which the instance view need not repeat.
 
         Returns:
             Whether the machine is in the domain all the same; False also where nothing has failed for good.
@@ -112,20 +126,22 @@ class DomainJoin:
 
         """
         extension = await instance_view_of(extensions, ids)
-        if extension is None or extension.properties.provisioning_state != "Failed":
+        if extension is None or extension.properties.provisioning_state not in ("Failed", "Canceled"):
             return False
         words, numbers = words_and_errors(extension)
+        words = words or said
         if _DONE_ALL_THE_SAME in words.lower() or _ALREADY_JOINED in numbers:
             return True
-        if not numbers:
+        if not numbers and _HAS_TRIED not in f"{words} {said}".lower():
             # It has not come to a join, so none was refused: Azure gave up before.
             return False
-        number = next((number for number in numbers if number in _CODES), None)
-        code = _CODES[number] if number else "adJoinCheckUnknownError"
-        message = f"joining {domain.name} as {domain.username} failed: {words or 'the guest says nothing'}"
-        if number in _RETRIED and may_retry:
+        # One refusal among them counts: the handler tries in more than one way.
+        refusals = [number for number in numbers if number not in _RETRIED]
+        if numbers and not refusals and may_retry:
             return False
-        raise failure(code, message)
+        number = next((number for number in (*refusals, *numbers) if number in _CODES), None)
+        code = _CODES[number] if number else "adJoinCheckUnknownError"
+        raise failure(code, f"joining {domain.name} as {domain.username} failed: {words}")
 
     @steps.WAIT_FOR_ENTRA_DEVICE.implemented_by
     async def wait_for_entra_device(self, request: CloudPcInput) -> EntraDevice:
@@ -138,7 +154,7 @@ class DomainJoin:
         name = request.cloud_pc.computer_name
         found = [device for device in await self._devices.named(name) if Devices.is_synchronized(device)]
         for device in found:
-            if device.alternative_security_ids:
+            if not Devices.is_pending(device):
                 return EntraDevice(device_id=device.device_id or "", detail=f"device {device.device_id}")
         elapsed = datetime.now(UTC) - activity.info().scheduled_time
         state = "is pending in Entra ID, not registered" if found else "has not appeared in Entra ID"
@@ -148,6 +164,27 @@ class DomainJoin:
             "see that Entra Connect synchronises the organizational unit and that the service connection point is "
             "configured in the forest, then reprovision",
         )
+
+    @steps.REMOVE_DOMAIN_JOIN_EXTENSION.implemented_by
+    async def remove_domain_join_extension(self, request: CloudPcInput) -> StepResult:
+        """Remove the extension from the machine, and with it the password; the machine stays in the domain.
+
+        Raises:
+            ApplicationError: `NotYet` while Azure still shows it.
+
+        Source, for a machine that stayed joined: https://github.com/Azure/azure-powershell/issues/1316
+
+        """
+        cloud_pc = request.cloud_pc
+        group = self._groups.get(cloud_pc.resource_group_id)
+        extensions = group.compute.virtual_machine_extensions
+        ids = (group.name, cloud_pc.computer_name, DOMAIN_JOIN)
+        if await self._machines.is_somebody_elses(cloud_pc):
+            raise failure("NameTaken", f"{cloud_pc.computer_name} belongs to somebody else")
+        await remove(extensions, ids, poll_interval=self._poll_interval, owner=None)
+        if await instance_view_of(extensions, ids):
+            raise not_yet(f"{cloud_pc.computer_name} still has {DOMAIN_JOIN}", self._poll_interval)
+        return StepResult(detail=f"{DOMAIN_JOIN} and the join account's password are off the machine")
 
 
 def _body(cloud_pc: CloudPcReference, domain: ActiveDirectoryDomain, password: str) -> dict[str, Any]:

@@ -8,11 +8,6 @@ from cloud.arm.operations import Operations, found
 
 DOMAIN_JOIN = "JsonADDomainExtension"
 """Type, and name on the VM, of the extension that joins a domain."""
-JOIN_ACCOUNT_REFUSED = frozenset({1326, 1330, 1331, 1907, 1909})
-"""Win32 errors by which a domain does not let the join account in.
-
-Source: https://learn.microsoft.com/windows/win32/debug/system-error-codes
-"""
 _NUMBER = re.compile(r"error\s*code\D{0,4}(\d+)", re.IGNORECASE)
 
 

@@ -83,6 +83,14 @@ class Devices:
         """Tell whether the device came from Active Directory; such a one names no VM."""
         return device.trust_type == "ServerAd"
 
+    @staticmethod
+    def is_pending(device: Device) -> bool:
+        """Tell whether Entra Connect has brought the device and no computer has registered it: it signs nobody in.
+
+        Source: https://learn.microsoft.com/troubleshoot/entra/entra-id/dir-dmns-obj/pending-devices
+        """
+        return Devices.is_synchronized(device) and not device.alternative_security_ids
+
     def is_of(self, device: Device, cloud_pc: CloudPcReference, virtual_machine_id: str) -> bool:
         """Tell whether a device that has the Cloud PC's name is the Cloud PC's.
 

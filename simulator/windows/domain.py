@@ -29,29 +29,19 @@ class DomainError(Exception):
 
     Attributes:
         win32_code: The Win32 error.
-        text: What Windows says about it.
 
     """
 
     def __init__(self, win32_code: int) -> None:
         self.win32_code = win32_code
-        self.text = _TEXTS[win32_code]
-        super().__init__(f"{win32_code}: {self.text}")
+        super().__init__(f"{win32_code}: {_TEXTS[win32_code]}")
 
 
 class Domain(Protocol):
-    """What a script can do in a domain; each method raises `DomainError`."""
+    """What a script can ask of a domain."""
 
     def has_user(self, name: str) -> bool:
         r"""Return whether the domain that the machine is joined to has a user `CORP\name` or `name@domain`."""
-        ...
-
-    def find_computer(self, domain: str, user: str, password: str, name: str) -> str | None:
-        """Sign in to a domain and return the distinguished name of a computer's account, or None."""
-        ...
-
-    def delete_computer(self, domain: str, user: str, password: str, distinguished_name: str) -> None:
-        """Sign in to a domain and delete a computer's account."""
         ...
 
 
@@ -61,11 +51,3 @@ class NoDomain:
     def has_user(self, name: str) -> bool:
         """Know no user."""
         return False
-
-    def find_computer(self, domain: str, user: str, password: str, name: str) -> str | None:
-        """Refuse: there is no such domain."""
-        raise DomainError(1355)
-
-    def delete_computer(self, domain: str, user: str, password: str, distinguished_name: str) -> None:
-        """Refuse: there is no such domain."""
-        raise DomainError(1355)

@@ -21,7 +21,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from contract import search_attributes, steps
+from contract import search_attributes
 from domain.status import is_settled
 from local_stack import DEV_SERVER_ARGUMENTS, TEMPORAL
 from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, User
@@ -32,6 +32,7 @@ from simulator.active_directory import JOIN_PASSWORD
 from simulator.cloud import Cloud
 from simulator.fault_plan import FaultPlan
 from simulator.server import SimulatorServer
+from tests.conftest import allow_list
 from tests.crash.invariants import broken
 from tests.crash.scenario import Blow, CloudPcPlan, Scenario, Wished
 from tests.crash.worker_process import HEARTBEAT_TIMEOUT, WORKFLOW_TASK_TIMEOUT, WorkerProcesses
@@ -147,7 +148,6 @@ class Run:
         cloud: The simulated cloud.
         workers: The worker processes.
         struck: How often each blow struck.
-        told: Computers whose account the admin was told to delete by hand, since its machine could not.
 
     """
 
@@ -163,7 +163,6 @@ class Run:
         self._thaws: set[asyncio.Task[None]] = set()
         self._restarting: asyncio.Task[None] | None = None
         self.struck: Counter[str] = Counter()
-        self.told: set[str] = set()
 
     async def watch(self, moment: str, request: web.Request) -> None:
         """Strike at the requests and moments of the scenario; the simulated cloud calls it."""
@@ -317,8 +316,6 @@ class Run:
                         left = pc.status_detail.leftovers if pc.status_detail else ()
                         if pc.status != CloudPcStatus.FAILED or not left:
                             return pc, account
-                        if steps.REMOVE_COMPUTER_ACCOUNT.name in left:
-                            self.told.add(pc.computer_name)
                         await patiently(lambda: handle.signal("deprovision"))
                 await asyncio.sleep(0.4)
 
@@ -360,6 +357,7 @@ def environment_of(server: SimulatorServer, stack: Stack) -> dict[str, str]:
         "CLOUD_PC_REQUEST_TIMEOUT": str(REQUEST_TIMEOUT),
         "TEMPORAL_ADDRESS": stack.server.address,
         JOIN_PASSWORD_VARIABLE: JOIN_PASSWORD,
+        **allow_list(server.cloud),
     }
 
 
@@ -411,7 +409,7 @@ async def run(stack: Stack, scenario: Scenario) -> Outcome:
         else:
             outcome.statuses = [_ending(pc) for pc, _ in settled]
             outcome.broken += [f"{status}, for no good reason" for pc, _ in settled if (status := _unexcused(pc))]
-            outcome.broken += broken(this.cloud, settled, this.told)
+            outcome.broken += broken(this.cloud, settled)
         for pc in scenario.cloud_pcs:
             outcome.broken += await this.failed_tasks(pc)
     outcome.fired = Counter({kind.value: times for kind, times in plan.fired.items()}) + this.struck

@@ -1,7 +1,7 @@
 """What must hold when everything has come to rest; the cloud says so, not the product's own records."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from cloud.arm.role_assignments import (
     DESKTOP_VIRTUALIZATION_USER,
@@ -26,15 +26,12 @@ _TEMPORARY = (
 )
 
 
-def broken(
-    cloud: Cloud, cloud_pcs: Iterable[tuple[CloudPc, UserAccountType]], told: Collection[str] = ()
-) -> Iterator[str]:
+def broken(cloud: Cloud, cloud_pcs: Iterable[tuple[CloudPc, UserAccountType]]) -> Iterator[str]:
     """Yield each invariant that does not hold, in a line.
 
     Args:
         cloud: What exists and what was done.
         cloud_pcs: What is known of each Cloud PC, those that are gone included, with what its user was to be.
-        told: Computers whose account in the domain was left to the admin.
 
     """
     living = [(pc, account) for pc, account in cloud_pcs if pc.status in PROVISIONED]
@@ -45,7 +42,7 @@ def broken(
         yield from _differ(kind, found, [pattern.format(name) for name in names])
     for kind in _TEMPORARY:
         yield from _differ(kind, inventory.get(kind, []), [])
-    yield from _devices(cloud, living, told)
+    yield from _devices(cloud, living)
     yield from _differ(
         "session hosts",
         [
@@ -55,11 +52,14 @@ def broken(
         [(pc.computer_name, pc.user.user_principal_name) for pc, _ in living],
     )
     yield from _differ("role assignments", _role_assignments(cloud), _wanted_roles(living))
-    hybrid = [pc.computer_name for pc, _ in living if pc.join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN]
+    hybrid = {pc.computer_name for pc, _ in living if pc.join_type == DomainJoinType.HYBRID_AZURE_AD_JOIN}
+    # Those of Cloud PCs that are gone are left to the domain.
+    if missing := hybrid - {computer.name for computer in cloud.active_directory.computers.values()}:
+        yield f"computer accounts: missing {sorted(missing)}"
     yield from _differ(
-        "computer accounts",
-        [computer.name for computer in cloud.active_directory.computers.values() if computer.name not in told],
-        hybrid,
+        "join extensions",
+        [id for id in inventory.get("Microsoft.Compute/virtualMachines/extensions", []) if "Domain" in id],
+        [],
     )
     for entry in cloud.ledger.entries:
         if entry.overlaps is not None:
@@ -73,12 +73,9 @@ def broken(
         yield from _differ("run commands", left, [])
 
 
-def _devices(cloud: Cloud, living: list[tuple[CloudPc, UserAccountType]], told: Collection[str]) -> Iterator[str]:
+def _devices(cloud: Cloud, living: list[tuple[CloudPc, UserAccountType]]) -> Iterator[str]:
     ours = [device["displayName"] for device in cloud.directory.devices.values() if _is_ours(device)]
-    # The directory synchronisation brings the devices of those accounts back.
-    yield from _differ(
-        "Entra devices", [name for name in ours if name not in told], [pc.computer_name for pc, _ in living]
-    )
+    yield from _differ("Entra devices", ours, [pc.computer_name for pc, _ in living])
     wanted = [(pc.entra_device_id, pc.user.id) for pc, _ in living]
     found = [
         (managed["azureADDeviceId"], cloud.directory.primary_users.get(id))
@@ -88,10 +85,12 @@ def _devices(cloud: Cloud, living: list[tuple[CloudPc, UserAccountType]], told: 
 
 
 def _is_ours(device: dict[str, object]) -> bool:
-    """Tell a device that the product caused from one that the fault plan put in the way."""
+    """Tell a device that the product caused from one of Entra Connect or that the fault plan put in the way."""
     physical_ids = device["physicalIds"]
     assert isinstance(physical_ids, list)
-    return device["trustType"] == "ServerAd" or not any(FOREIGN_GROUP in id for id in physical_ids)
+    if device["trustType"] == "ServerAd":
+        return bool(device["alternativeSecurityIds"])
+    return not any(FOREIGN_GROUP in id for id in physical_ids)
 
 
 def _role_assignments(cloud: Cloud) -> list[tuple[str, str, str]]:

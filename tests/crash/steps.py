@@ -23,13 +23,8 @@ Moment = Literal["before", "during", "after", "polling"]
 JoinType = Literal["azureADJoin", "hybridAzureADJoin"]
 MOMENTS: tuple[Moment, ...] = get_args(Moment)
 STEPS: dict[JoinType, list[AnyStep]] = {
-    "azureADJoin": [s for s in (*FATAL, *NOT_FATAL, *DEPROVISIONING) if s != steps.REMOVE_COMPUTER_ACCOUNT],
-    # Its Entra device goes by itself, soon after the computer's account has gone from the domain.
-    "hybridAzureADJoin": [
-        s
-        for s in (*FATAL, *HYBRID, *NOT_FATAL, *DEPROVISIONING)
-        if s not in (steps.JOIN_ENTRA_ID, steps.DELETE_ENTRA_DEVICE)
-    ],
+    "azureADJoin": [*FATAL, *NOT_FATAL, *DEPROVISIONING],
+    "hybridAzureADJoin": [s for s in (*FATAL, *HYBRID, *NOT_FATAL, *DEPROVISIONING) if s != steps.JOIN_ENTRA_ID],
 }
 """The steps of a Cloud PC's life, as the policy's domain join type has them."""
 _POLL = re.compile(r"/locations/[^/]+/operations?/", re.IGNORECASE)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from cloud.clients import CloudClients
-from simulator.active_directory import DOMAIN, JOIN_PASSWORD, JOIN_USER, Account, Computer
+from simulator.active_directory import DOMAIN, JOIN_PASSWORD, JOIN_USER, Computer
 from simulator.cloud import RESOURCE_GROUP as GROUP
 from simulator.cloud import SUBSCRIPTION_ID
 from simulator.directory import DEVICE_JOIN_TASK_SECONDS, SYNCHRONIZATION_SECONDS
@@ -277,7 +277,7 @@ async def test_a_device_lives_as_long_as_the_computers_account(arm: Arm) -> None
     again = device(arm)
     assert again and again["id"] != first["id"] and again["alternativeSecurityIds"] == []
     domain = arm.cloud.active_directory
-    domain.delete_computer(domain.accounts[JOIN_USER], "CPC-1")
+    domain.delete_computer("CPC-1")
     assert device(arm) is not None
     await settle()
     assert device(arm) is None
@@ -324,59 +324,6 @@ async def test_a_machine_that_is_deleted_meanwhile_does_not_enrol(arm: Arm) -> N
     assert await enrolling is None
 
 
-# Taking away
-
-
-async def removed(arm: Arm, name: str, password: str = JOIN_PASSWORD, **changes: str) -> Any:
-    """Run the product's script in the guest."""
-    parameters = {"DomainName": DOMAIN, "UserName": JOIN_USER, **changes}
-    return await arm.run(
-        "CPC-1",
-        name,
-        (SCRIPTS / "remove_computer_account.ps1").read_text("ascii"),
-        parameters=[{"name": key, "value": value} for key, value in parameters.items()],
-        protectedParameters=[{"name": "Password", "value": password}],
-    )
-
-
-async def test_the_script_removes_the_computers_account(arm: Arm) -> None:
-    await joined(arm)
-    await settle()
-    first = await removed(arm, "first")
-    assert (first.exit_code, first.error) == (0, "")
-    assert first.output == "The account of CPC-1 is deleted from corp.contoso.com."
-    assert arm.cloud.active_directory.computers == {}
-    await settle()
-    assert device(arm) is None
-    second = await removed(arm, "second")
-    assert (second.exit_code, second.output) == (0, "CPC-1 has no account in corp.contoso.com.")
-
-
-async def test_the_script_fails_where_the_account_stays(arm: Arm) -> None:
-    await joined(arm)
-    domain = arm.cloud.active_directory
-    other = "other@corp.contoso.com"
-    domain.accounts[other] = Account(other, "Another-Horse-8")
-    result = await removed(arm, "other", "Another-Horse-8", UserName=other)
-    assert result.exit_code == 1 and "Access is denied." in result.error
-    result = await removed(arm, "wrong", "wrong")
-    assert result.exit_code == 1 and "The user name or password is incorrect." in result.error
-    domain.reachable = False
-    result = await removed(arm, "unreachable")
-    assert result.exit_code == 1 and "The server is not operational." in result.error
-    assert list(domain.computers) == ["cpc-1"]
-
-
-async def test_the_script_looks_for_what_a_failed_join_left_behind(arm: Arm) -> None:
-    guest = await joined(arm)
-    guest.domain = None
-    assert "is deleted" in (await removed(arm, "first")).output
-    assert arm.cloud.active_directory.computers == {}
-    arm.cloud.active_directory.reachable = False
-    result = await removed(arm, "second")
-    assert result.exit_code == 0 and "CPC-1 is in no domain" in result.output
-
-
 async def test_the_password_is_nowhere_to_be_seen(arm: Arm, simulator: SimulatorServer) -> None:
     shown: list[bytes] = []
     simulator.observer = lambda exchange: shown.append(exchange.response_body)
@@ -385,11 +332,10 @@ async def test_the_password_is_nowhere_to_be_seen(arm: Arm, simulator: Simulator
     await instance_view(arm)
     await (await join(arm)).result()
     await instance_view(arm)
-    results = [await removed(arm, "other-domain", DomainName="corp.contoso.org"), await removed(arm, "right")]
     resources = arm.cloud.resources.list("Microsoft.Compute/virtualMachines/extensions", "")
     private = [resource.private for resource in resources]
     ledger = json.dumps(arm.cloud.ledger.as_json())
-    everything = f"{shown} {errors} {asdict(guest)} {[result.as_dict() for result in results]} {private} {ledger}"
+    everything = f"{shown} {errors} {asdict(guest)} {private} {ledger}"
     assert "Join completed" in everything
     assert JOIN_PASSWORD not in everything
     assert JOIN_PASSWORD not in repr(arm.cloud.active_directory.accounts) + repr(arm.cloud.key_vault)

@@ -1,6 +1,7 @@
 """The PowerShell scripts of the product, run on simulated guests: end state, second run, and every defect."""
 
 import re
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from simulator.windows.domain import DomainError
+from simulator.windows.commands import processes
 from simulator.windows.guest import (
     DEFECTS,
     GIB,
@@ -20,6 +21,7 @@ from simulator.windows.guest import (
     Partition,
     RegistryValue,
 )
+from simulator.windows.interpreter import Interpreter
 from simulator.windows.powershell import ScriptResult, run_script
 
 ACTIVITIES = Path(__file__).parents[2] / "activities"
@@ -44,35 +46,18 @@ BROKEN_BY = {
     "disk-partition": ("resize_os_disk_partition", "Not enough available capacity"),
     "firewall": ("disable_port_3389", "There are no more endpoints available from the endpoint mapper."),
     "avd-agent": ("install_avd_agent", "ended with exit code 1603"),
+    "unsigned-installer": ("install_avd_agent", "has no valid signature: NotSigned."),
 }
 
 
 CORE_SCRIPTS = {path.stem: path for path in sorted((ACTIVITIES / "core_provisioning").glob("*.ps1"))}
-PASSWORD = "a-secret-password"
-REMOVAL = {"DomainName": "b.c", "UserName": "join@b.c", "Password": PASSWORD}
 
 
 class FakeDomain:
-    """A domain with Adele and some computer accounts, which it may not delete or only pretend to."""
-
-    def __init__(self, computers: dict[str, str], *, refuses: int = 0, pretends: bool = False) -> None:
-        self.computers = computers
-        self.refuses = refuses
-        self.pretends = pretends
+    """A domain with Adele."""
 
     def has_user(self, name: str) -> bool:
         return name == "adele@contoso.com"
-
-    def find_computer(self, domain: str, user: str, password: str, name: str) -> str | None:
-        if (domain, user, password) != ("b.c", "join@b.c", PASSWORD):
-            raise DomainError(1326)
-        return self.computers.get(name)
-
-    def delete_computer(self, domain: str, user: str, password: str, distinguished_name: str) -> None:
-        if self.refuses:
-            raise DomainError(self.refuses)
-        if not self.pretends:
-            self.computers = {name: dn for name, dn in self.computers.items() if dn != distinguished_name}
 
 
 def make_guest(*defects: str, locale: str = "en-US") -> Guest:
@@ -265,7 +250,7 @@ def test_administrator_of_a_domain_is_named_by_its_upn() -> None:
     unknown = run_script(guest, script, parameters)
     assert unknown.exit_code == 1
     assert "Principal adele@contoso.com was not found." in unknown.error
-    known = run_script(guest, script, parameters, FakeDomain({}))
+    known = run_script(guest, script, parameters, FakeDomain())
     assert known.output == "adele@contoso.com is a local administrator."
     assert guest.groups[0].name == "Administratoren"
     assert guest.groups[0].members == [r"CPC-1\localadmin", "adele@contoso.com"]
@@ -370,7 +355,31 @@ def test_registration_token_is_never_printed(old: str, new: str, defects: tuple[
     assert TOKEN not in result.output + result.error
 
 
-# The scripts of a hybrid join
+@pytest.mark.parametrize("signer", ["CN=Contoso", "CN=Microsoft Corporation Ltd", "O=CN=Microsoft Corporation"])
+def test_agent_signed_by_somebody_else_is_not_installed(signer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "SIGNER", signer)
+    guest = make_guest()
+    result = run(guest, "install_avd_agent")
+    assert result.exit_code == 1 and f"is signed by {signer}, not by Microsoft Corporation." in result.error
+    assert guest.software == []
+
+
+def test_registration_token_is_on_no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    run_program = Interpreter.run_program
+
+    def run_noted(shell: Interpreter, path: str, arguments: Sequence[str]) -> tuple[list[str], int] | None:
+        lines.append(f"{path} {' '.join(arguments)}")
+        return run_program(shell, path, arguments)
+
+    monkeypatch.setattr(Interpreter, "run_program", run_noted)
+    guest = make_guest()
+    assert run(guest, "install_avd_agent").exit_code == 0
+    assert len(lines) == 2 and all(line.startswith("msiexec.exe /i ") and TOKEN not in line for line in lines)
+    assert guest.avd_registration_token == TOKEN
+
+
+# The script of a hybrid join
 
 
 def enroll(guest: Guest, old: str = "", new: str = "") -> ScriptResult:
@@ -438,73 +447,3 @@ def test_enrollment_needs_a_registered_machine() -> None:
     result = enroll(guest)
     assert result.exit_code == 1
     assert "could not enroll this PC by its device credential: it ended with exit code 0x80180002." in result.error
-
-
-ACCOUNT = {"CPC-1": "CN=CPC-1,OU=Cloud PCs,DC=b,DC=c"}
-
-
-def remove(
-    domain: FakeDomain | None, changes: dict[str, str] | None = None, *, is_in_domain: bool = True
-) -> ScriptResult:
-    guest = make_guest()
-    guest.domain = "b.c" if is_in_domain else None
-    text = CORE_SCRIPTS["remove_computer_account"].read_text("ascii")
-    return run_script(guest, text, REMOVAL | (changes or {}), domain)
-
-
-@pytest.mark.parametrize("is_in_domain", [True, False])
-def test_computer_account_is_removed_and_no_other(is_in_domain: bool) -> None:
-    domain = FakeDomain({**ACCOUNT, "CPC-10": "CN=CPC-10,DC=b,DC=c"})
-    result = remove(domain, is_in_domain=is_in_domain)
-    assert (result.exit_code, result.error) == (0, "")
-    assert result.output == "The account of CPC-1 is deleted from b.c."
-    assert list(domain.computers) == ["CPC-10"]
-    assert remove(domain, is_in_domain=is_in_domain).output == "CPC-1 has no account in b.c."
-
-
-@pytest.mark.parametrize(
-    ("domain", "changes", "words"),
-    [
-        (FakeDomain(ACCOUNT, refuses=5), {}, "join@b.c cannot delete LDAP://b.c/CN=CPC-1,OU=Cloud PCs,DC=b,DC=c: "),
-        (FakeDomain(ACCOUNT, pretends=True), {}, "was deleted, but is still there."),
-        (FakeDomain(ACCOUNT), {"UserName": "other@b.c"}, "The user name or password is incorrect."),
-        (None, {}, "join@b.c cannot look for the account of CPC-1 in b.c: "),
-    ],
-)
-def test_computer_account_that_stays_fails_the_script(
-    domain: FakeDomain | None, changes: dict[str, str], words: str
-) -> None:
-    result = remove(domain, changes)
-    assert result.exit_code == 1
-    assert words in result.error
-    assert result.output == ""
-    assert PASSWORD not in result.error
-
-
-def test_computer_in_no_domain_has_nothing_to_remove_where_none_is_reached() -> None:
-    result = remove(None, is_in_domain=False)
-    assert (result.exit_code, result.error) == (0, "")
-    assert "CPC-1 is in no domain, and join@b.c cannot look for its account in b.c: " in result.output
-
-
-@pytest.mark.parametrize("name", REMOVAL)
-def test_removal_needs_its_parameters(name: str) -> None:
-    domain = FakeDomain(ACCOUNT)
-    result = remove(domain, {name: ""})
-    assert result.exit_code == 1
-    assert name in result.error
-    assert domain.computers == ACCOUNT
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [("$UserName, $Password", "$Password, $UserName, 1"), ("sAMAccountName", "cn"), ("LDAP://", "GC://")],
-)
-def test_password_of_the_join_account_is_never_printed(old: str, new: str) -> None:
-    guest = make_guest()
-    text = CORE_SCRIPTS["remove_computer_account"].read_text("ascii")
-    assert old in text
-    result = run_script(guest, text.replace(old, new), REMOVAL, FakeDomain(ACCOUNT))
-    assert result.exit_code == 1
-    assert "cannot make a" in result.error
-    assert PASSWORD not in result.output + result.error

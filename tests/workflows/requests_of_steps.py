@@ -24,6 +24,7 @@ FATAL: dict[AnyStep, tuple[str, str]] = {
 HYBRID: dict[AnyStep, tuple[str, str]] = {
     steps.JOIN_DOMAIN: ("PUT", r"extensions/[^/]*Domain[^/]*$"),
     steps.WAIT_FOR_ENTRA_DEVICE: ("GET", r"/devices$"),
+    steps.REMOVE_DOMAIN_JOIN_EXTENSION: ("DELETE", r"extensions/[^/]*Domain[^/]*$"),
 }
 """Of the steps that take the place of `join_entra_id` where the Cloud PC joins a domain too."""
 
@@ -33,7 +34,6 @@ NOT_FATAL: dict[AnyStep, tuple[str, str]] = {
 """Of the steps whose failure is a warning."""
 
 DEPROVISIONING: dict[AnyStep, tuple[str, str]] = {
-    steps.REMOVE_COMPUTER_ACCOUNT: ("PUT", f"{_RUN_COMMANDS}remove-computer-account$"),
     steps.DELETE_VIRTUAL_MACHINE: ("DELETE", _VM),
     steps.REMOVE_SESSION_HOST: ("DELETE", r"sessionHosts/[^/]+$"),
     steps.REMOVE_ROLE_ASSIGNMENTS: ("DELETE", r"roleAssignments/[^/]+$"),
@@ -48,4 +48,4 @@ REMOTE_ACTIONS: dict[AnyStep, tuple[str, str]] = {
 """Of the steps that are done to a living Cloud PC."""
 
 REQUEST_OF = FATAL | HYBRID | NOT_FATAL | DEPROVISIONING | REMOTE_ACTIONS
-"""Of every step."""
+"""Of every step but that of the computer account, which asks nobody."""

@@ -14,9 +14,8 @@ from local_stack import DEV_SERVER_ARGUMENTS, TEMPORAL
 from models.cloud_pc import CloudPcStatus, StepState
 from models.provisioning_policy import UserAccountType
 from models.remote_actions import Accepted, Deprovision, Reprovision
-from simulator.active_directory import JOIN_PASSWORD
 from simulator.server import SimulatorServer
-from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Lab, connection, joining, policy
+from tests.workflows.conftest import Lab, policy
 from worker import make_worker
 from workflows.cloud_pc.workflow import CloudPcWorkflow
 from workflows.plugin import PLUGIN
@@ -229,27 +228,6 @@ async def test_a_cancelled_cloud_pc_that_cannot_be_taken_away_stays(lab: Lab) ->
     assert pc.status_detail is not None and steps.DELETE_VIRTUAL_MACHINE.name in pc.status_detail.leftovers
 
     await lab.signal(handle, "deprovision", b"")
-    assert (await lab.ended(handle)).status == CloudPcStatus.NOT_PROVISIONED
-    lab.nothing_left()
-
-
-async def test_the_computer_account_is_removed_after_the_join_has_ended(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(JOIN_PASSWORD_VARIABLE, JOIN_PASSWORD)
-    handle = await lab.start(joining("hybridAzureADJoin", connection()), "grace@contoso.com", [connection()])
-    assert (await lab.settled(handle)).status == CloudPcStatus.PROVISIONED
-    [extension_id] = [id for id in lab.exists("Microsoft.Compute/virtualMachines/extensions") if "Domain" in id]
-    extension = lab.resource(extension_id)
-    # As after a cancellation in the middle of the join: Azure goes on with it.
-    extension.properties["provisioningState"] = "Creating"
-
-    await lab.signal(handle, "deprovision", b"")
-    await lab.until(handle, lambda pc: pc.status == CloudPcStatus.DEPROVISIONING)
-    await asyncio.sleep(1)
-    assert lab.requests("PUT", "/runCommands/remove-computer-account") == []
-
-    extension.properties["provisioningState"] = "Succeeded"
     assert (await lab.ended(handle)).status == CloudPcStatus.NOT_PROVISIONED
     lab.nothing_left()
 

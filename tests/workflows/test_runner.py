@@ -100,7 +100,12 @@ async def _rollout(served: Hands, id: str) -> WorkflowHandle[Any, Any]:
 
 
 LIVES: dict[Begin, set[str]] = {
-    _hybrid_joined: {"join_domain", "wait_for_entra_device", "remove_computer_account"},
+    _hybrid_joined: {
+        "join_domain",
+        "wait_for_entra_device",
+        "remove_domain_join_extension",
+        "remove_computer_account",
+    },
     _provision: {"find_user"},
     _doctor: {row.name for row in ACTIVITIES if row.name.startswith("check_")} - {"check_room"},
     _repair: {"audit", "revoke_roles"},

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from simulator.windows.cmdlets import Cmdlet
 from simulator.windows.commands import (
     accounts,
-    directory_services,
     firewall,
     international,
     items,
@@ -19,7 +18,7 @@ from simulator.windows.guest import Guest
 
 CMDLETS: Mapping[str, Cmdlet] = {
     member.name.lower(): member
-    for module in (accounts, directory_services, firewall, international, items, language, processes, services, storage)
+    for module in (accounts, firewall, international, items, language, processes, services, storage)
     for member in vars(module).values()
     if isinstance(member, Cmdlet)
 }
