@@ -139,7 +139,7 @@ class DomainJoin:
         refusals = [number for number in numbers if number not in _RETRIED]
         if numbers and not refusals and may_retry:
             return False
-        number = next((number for number in (*refusals, *numbers) if number in _CODES), None)
+        number = next((number for number in refusals or numbers if number in _CODES), None)
         code = _CODES[number] if number else "adJoinCheckUnknownError"
         raise failure(code, f"joining {domain.name} as {domain.username} failed: {words}")
 
