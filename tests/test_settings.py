@@ -20,6 +20,18 @@ def test_defaults_are_the_public_cloud() -> None:
         ({}, ["AZURE_SUBSCRIPTION_ID: is not set", "AZURE_RESOURCE_GROUP: is not set"]),
         (GOOD | {"AZURE_SUBSCRIPTION_ID": "mine"}, ["AZURE_SUBSCRIPTION_ID: String should match"]),
         (GOOD | {"MICROSOFT_GRAPH_URL": "http://graph"}, ["MICROSOFT_GRAPH_URL: String should match"]),
+        (
+            GOOD | {"CLOUD_PC_DOMAIN_SECRETS": "hunter2-secret corp.net"},
+            ["CLOUD_PC_DOMAIN_SECRETS: Value error, write"],
+        ),
+        (
+            GOOD | {"CLOUD_PC_DOMAIN_SECRETS": "hunter2-secret corp.net a@corp.net"},
+            ["CLOUD_PC_DOMAIN_SECRETS: String sh"],
+        ),
+        (
+            GOOD | {"CLOUD_PC_ALLOWED_RESOURCES": "/subscriptions/a rg"},
+            ["CLOUD_PC_ALLOWED_RESOURCES: Value error, 'rg'"],
+        ),
         (GOOD | {"CLOUD_PC_POLL_INTERVAL": "soon"}, ["CLOUD_PC_POLL_INTERVAL: Input should be a valid number"]),
     ],
 )
@@ -29,6 +41,27 @@ def test_errors_name_the_variable_one_line_each(environment: dict[str, str], lin
     said = str(wrong.value).splitlines()
     assert len(said) == len(lines)
     assert all(actual.startswith(expected) for actual, expected in zip(said, lines, strict=True))
+    assert "hunter2" not in str(wrong.value), "somebody may write the secret itself"
+
+
+OWN = f"/subscriptions/{GOOD['AZURE_SUBSCRIPTION_ID']}/resourceGroups"
+
+
+@pytest.mark.parametrize(
+    ("id", "is_allowed"),
+    [
+        (f"{OWN}/rg", True),
+        (f"{OWN}/RG/providers/Microsoft.Compute/images/golden".upper(), True),
+        (f"{OWN}/rg-2", False),
+        (f"{OWN}/net/providers/Microsoft.Network/virtualNetworks/v/subnets/a", True),
+        (f"{OWN}/net/providers/Microsoft.Network/virtualNetworks/v2/subnets/a", False),
+        (f"{OWN}/net", False),
+    ],
+)
+def test_what_is_allowed_is_known_by_whole_parts_of_ids_in_any_case(id: str, is_allowed: bool) -> None:
+    network = f"{OWN}/Net/providers/Microsoft.Network/virtualNetworks/V"
+    settings = Settings.from_environment(GOOD | {"CLOUD_PC_ALLOWED_RESOURCES": network})
+    assert settings.allows(id) == is_allowed
 
 
 async def test_a_wrong_client_secret_is_said_at_start(clients: CloudClients, monkeypatch: pytest.MonkeyPatch) -> None:
