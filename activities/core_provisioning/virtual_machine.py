@@ -77,7 +77,7 @@ def _body(request: CreateVirtualMachineInput, network_interface_id: str, *, trus
     cloud_pc, reservation = request.cloud_pc, request.capacity_reservation_group_id
     return {
         "location": cloud_pc.region,
-        "tags": naming.tags(cloud_pc),
+        "tags": {**naming.tags(cloud_pc), naming.JOIN_TAG: cloud_pc.domain_join_type},
         **({"zones": [request.zone]} if request.zone else {}),
         # The Entra join extension signs in with it.
         "identity": {"type": "SystemAssigned"},

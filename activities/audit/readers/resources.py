@@ -12,6 +12,7 @@ from cloud.clients import CloudClients
 from domain import naming
 from domain.audit import SUFFIXES, Part
 from models.audit import PartKind
+from models.provisioning_policy import DomainJoinType
 from models.types import ResourceId, is_cloud_pc_id, is_guid, parent_id, same_id
 
 Json = dict[str, Any]
@@ -112,9 +113,14 @@ async def _listed(clients: CloudClients, group_id: str) -> AsyncIterator[Json]:
 
 
 def _joined_machines(items: Iterable[Json]) -> set[str]:
-    """Return the ARM ids, in lower case, of the machines that were told to join a domain."""
+    """Return the ARM ids, in lower case, of the machines that were to join a domain.
+
+    They are known by their tag, those that were made before there was the tag by the extension that they kept.
+    """
+    machines = [each for each in items if _tags(each).get(naming.JOIN_TAG) == DomainJoinType.HYBRID_AZURE_AD_JOIN]
     extensions = _of_type(items, "microsoft.compute/virtualmachines/extensions")
-    return {parent_id(id) for id in _ids(extensions) if ResourceId.parse(id).name == DOMAIN_JOIN.casefold()}
+    joiners = {parent_id(id) for id in _ids(extensions) if ResourceId.parse(id).name == DOMAIN_JOIN.casefold()}
+    return joiners | set(_ids(machines))
 
 
 def _tagged(item: Json, group_id: str, joined: set[str]) -> Part | None:
