@@ -87,7 +87,7 @@ class Devices:
     def is_pending(device: Device) -> bool:
         """Tell whether Entra Connect has brought the device and no computer has registered it: it signs nobody in.
 
-        Source: https://learn.microsoft.com/troubleshoot/entra/entra-id/dir-dmns-obj/pending-devices
+        Source: https://learn.microsoft.com/troubleshoot/azure/active-directory/pending-devices
         """
         return Devices.is_synchronized(device) and not device.alternative_security_ids
 

@@ -21,7 +21,7 @@ from models.cloud_pc import CloudPc, CloudPcRequest, CloudPcStatus, StepStatus, 
 from models.documents import load_service_plans
 from models.provisioning_policy import ProvisioningPolicy
 from models.service_plan import ServicePlan
-from simulator.active_directory import DOMAIN, JOIN_USER
+from simulator.active_directory import DOMAIN, JOIN_PASSWORD, JOIN_USER
 from simulator.arm.store import Resource
 from simulator.cloud import SECOND_SUBSCRIPTION_ID, SUBSCRIPTION_ID, Cloud
 from simulator.faults import Fault
@@ -227,6 +227,12 @@ class Lab:
 def step(pc: CloudPc, wanted: AnyStep) -> StepStatus:
     """The status of one step."""
     return next(status for status in pc.steps if status.step == wanted.name)
+
+
+@pytest.fixture
+def join_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker knows the join account's password."""
+    monkeypatch.setenv(JOIN_PASSWORD_VARIABLE, JOIN_PASSWORD)
 
 
 @pytest.fixture(params=[1000, 0], ids=["cached", "replayed"])

@@ -34,6 +34,7 @@ from tests.workflows.conftest import (
 )
 from worker import make_worker
 
+pytestmark = pytest.mark.usefixtures("join_password")
 EXTENSION = "/extensions/JsonADDomainExtension"
 
 
@@ -41,12 +42,6 @@ EXTENSION = "/extensions/JsonADDomainExtension"
 def max_cached_workflows(request: pytest.FixtureRequest) -> int:
     """A recorded history replays a hybrid life in test_replay."""
     return request.param
-
-
-@pytest.fixture(autouse=True)
-def join_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker knows the join account's password."""
-    monkeypatch.setenv(JOIN_PASSWORD_VARIABLE, JOIN_PASSWORD)
 
 
 def extensions(lab: Lab) -> list[str]:

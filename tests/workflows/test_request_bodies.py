@@ -13,7 +13,7 @@ import pytest
 from models.cloud_pc import CloudPcStatus
 from simulator.active_directory import JOIN_PASSWORD
 from simulator.server import Exchange, SimulatorServer
-from tests.workflows.conftest import JOIN_PASSWORD_VARIABLE, Lab, connection, joining
+from tests.workflows.conftest import Lab, connection, joining
 
 
 @pytest.fixture(params=[1000], ids=["cached"])
@@ -105,8 +105,8 @@ async def test_every_machine_has_a_password_of_its_own_that_nobody_guesses(lab: 
     assert begin <= 8 and (min(map(len, passwords)) - begin) * entropy > 128
 
 
-async def test_secrets_are_in_protected_fields_only(lab: Lab, bodies: Bodies, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(JOIN_PASSWORD_VARIABLE, JOIN_PASSWORD)
+@pytest.mark.usefixtures("join_password")
+async def test_secrets_are_in_protected_fields_only(lab: Lab, bodies: Bodies) -> None:
     handle = await lab.start(joining("hybridAzureADJoin", connection()), "grace@contoso.com", [connection()])
     assert (await lab.settled(handle)).status == CloudPcStatus.PROVISIONED
 
@@ -120,11 +120,11 @@ async def test_secrets_are_in_protected_fields_only(lab: Lab, bodies: Bodies, mo
     assert JOIN_PASSWORD not in rest and token["value"] not in rest
 
 
+@pytest.mark.usefixtures("join_password")
 async def test_what_resumes_an_operation_has_no_request_in_it(
     lab: Lab, bodies: Bodies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The token of an operation is heartbeated; azure-core's own form of it is not ours to choose."""
-    monkeypatch.setenv(JOIN_PASSWORD_VARIABLE, JOIN_PASSWORD)
     held: list[str] = []
     monkeypatch.setattr("cloud.arm.operations._hold", lambda *details: held.extend(details))
     handle = await lab.start(joining("hybridAzureADJoin", connection()), "grace@contoso.com", [connection()])

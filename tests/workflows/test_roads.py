@@ -24,6 +24,7 @@ from tests.workflows.conftest import (
     step,
 )
 
+pytestmark = pytest.mark.usefixtures("join_password")
 HOSTED, CONNECTED, HYBRID = "microsoftHosted", "connection", "hybrid"
 
 
@@ -31,12 +32,6 @@ HOSTED, CONNECTED, HYBRID = "microsoftHosted", "connection", "hybrid"
 def max_cached_workflows(request: pytest.FixtureRequest) -> int:
     """Recorded histories replay these roads in test_replay."""
     return request.param
-
-
-@pytest.fixture(autouse=True)
-def join_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker knows the join account's password."""
-    monkeypatch.setenv(JOIN_PASSWORD_VARIABLE, JOIN_PASSWORD)
 
 
 def road(name: str, account: str) -> tuple[ProvisioningPolicy, list[AzureNetworkConnection], str]:
