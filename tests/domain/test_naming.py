@@ -57,9 +57,9 @@ def test_policies_and_regions_share_nothing(policy: str, region: str, other: str
         assert not {name(other, region) for name in OF_A_POLICY} & set(names)
 
 
-@pytest.mark.parametrize("made", IDS)
-def test_ids_are_what_the_parser_reads(made: Callable[[str, str], str]) -> None:
-    provider, kind = IDS[made]
+@pytest.mark.parametrize(("made", "wanted"), IDS.items())
+def test_ids_are_what_the_parser_reads(made: Callable[[str, str], str], wanted: tuple[str, str]) -> None:
+    provider, kind = wanted
     read = ResourceId.parse(made(GROUP, "CPC-ada-00001"))
     assert read.group_id == GROUP
     assert (read.provider, [kind for kind, _ in read.parts]) == (provider, [kind])

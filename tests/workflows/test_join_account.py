@@ -86,6 +86,13 @@ async def test_the_join_extension_that_an_attempt_began_to_remove_is_gone_before
     assert len(lab.requests("PUT", EXTENSION)) == 1, "joined once more"
 
 
+async def test_a_join_extension_that_is_there_in_spite_of_its_removal_is_removed_again(lab: Lab) -> None:
+    lab.fail("DELETE", f"{EXTENSION}$", "NoContent", 204)
+    pc = await lab.provisioned(joining("hybridAzureADJoin", connection()), "grace@contoso.com", [connection()])
+    assert pc.status == CloudPcStatus.PROVISIONED, pc.status_detail
+    assert extensions(lab) == [] and step(pc, steps.REMOVE_DOMAIN_JOIN_EXTENSION).attempts == 2
+
+
 async def test_a_password_that_was_changed_since_locks_nobody_out(lab: Lab) -> None:
     """The life ends without a sign-in: the account stays, and the status says which."""
     handle = await lab.start(joining("hybridAzureADJoin", connection()), "grace@contoso.com", [connection()])
